@@ -1,0 +1,88 @@
+"""lamella: an ASGI web framework whose HTTP middleware cannot lose a response.
+
+The usual names are here and are imported when they are first used, so that ``import lamella``
+stays quick. Each is documented in the module that it comes from.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+__version__: Final = "0.1.0"
+
+if TYPE_CHECKING:
+    from lamella.applications import Lamella, Starlette
+    from lamella.background import BackgroundTask, BackgroundTasks
+    from lamella.exceptions import ClientDisconnect, HTTPException
+    from lamella.middleware import Middleware
+    from lamella.middleware.base import BaseHTTPMiddleware
+    from lamella.middleware.composition import compose
+    from lamella.requests import Request
+    from lamella.responses import (
+        FileResponse,
+        HTMLResponse,
+        JSONResponse,
+        PlainTextResponse,
+        RedirectResponse,
+        Response,
+        StreamingResponse,
+    )
+    from lamella.routing import Host, Mount, Route, Router
+
+_HOMES: Final = {
+    "applications": ("Lamella", "Starlette"),
+    "background": ("BackgroundTask", "BackgroundTasks"),
+    "exceptions": ("ClientDisconnect", "HTTPException"),
+    "middleware": ("Middleware",),
+    "middleware.base": ("BaseHTTPMiddleware",),
+    "middleware.composition": ("compose",),
+    "requests": ("Request",),
+    "responses": (
+        "FileResponse",
+        "HTMLResponse",
+        "JSONResponse",
+        "PlainTextResponse",
+        "RedirectResponse",
+        "Response",
+        "StreamingResponse",
+    ),
+    "routing": ("Host", "Mount", "Route", "Router"),
+}
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "BackgroundTask",
+    "BackgroundTasks",
+    "BaseHTTPMiddleware",
+    "ClientDisconnect",
+    "FileResponse",
+    "HTMLResponse",
+    "HTTPException",
+    "Host",
+    "JSONResponse",
+    "Lamella",
+    "Middleware",
+    "Mount",
+    "PlainTextResponse",
+    "RedirectResponse",
+    "Request",
+    "Response",
+    "Route",
+    "Router",
+    "Starlette",
+    "StreamingResponse",
+    "compose",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

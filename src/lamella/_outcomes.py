@@ -1,0 +1,78 @@
+"""From an exception to the response that answers it.
+
+Floor 5. Shared by the layers, the routes and ``middleware.exceptions``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+from lamella._inspect import describe, is_async_callable
+from lamella.concurrency import run_in_threadpool
+from lamella.exceptions import HTTPException, NoResponseError
+from lamella.responses import PlainTextResponse, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lamella.requests import Request
+    from lamella.types import ExceptionHandler, Scope
+
+HANDLERS: Final = "lamella.exception_handlers"
+"""The scope key of the ``ExceptionMiddleware`` that a request came through last."""
+
+
+class Handlers(Protocol):
+    """Whoever knows which handler answers an exception."""
+
+    def find(self, request: Request[Any], exc: Exception) -> ExceptionHandler | None:
+        """The handler for an exception, or None if it goes unhandled."""
+        ...
+
+
+def lookup(
+    status_handlers: Mapping[int, ExceptionHandler],
+    exception_handlers: Mapping[Any, ExceptionHandler],
+    exc: Exception,
+) -> ExceptionHandler | None:
+    """The handler for an exception: by its status first, then by its classes, nearest first."""
+    if isinstance(exc, HTTPException) and exc.status_code in status_handlers:
+        return status_handlers[exc.status_code]
+    for kind in type(exc).__mro__:
+        if kind in exception_handlers:
+            return exception_handlers[kind]
+    return None
+
+
+def handlers_in(scope: Scope) -> Handlers | None:
+    """The handlers of the application that a request is in, or None outside of any."""
+    return cast("Handlers | None", scope.get(HANDLERS))
+
+
+async def answer(handler: ExceptionHandler, request: Request[Any], exc: Exception) -> Response:
+    """Run a handler, sync ones in the thread pool.
+
+    Raises:
+        NoResponseError: the handler returned something else than a response.
+    """
+    call = cast("Any", handler)
+    if is_async_callable(call):
+        response = await call(request, exc)
+    else:
+        response = await run_in_threadpool(call, request, exc)
+    if not isinstance(response, Response):
+        raise NoResponseError(
+            f"Expected a Response from the exception handler {describe(handler)}, got {response!r}."
+        )
+    # An exception object that is raised again and again would gather tracebacks.
+    exc.__traceback__ = None
+    return response
+
+
+def http_exception(request: Request[Any], exc: Exception) -> Response:
+    """Answer an ``HTTPException`` with its status, detail and headers."""
+    if not isinstance(exc, HTTPException):
+        raise TypeError(f"Expected an HTTPException, got {exc!r}.")
+    if exc.status_code in (204, 304):
+        return Response(status_code=exc.status_code, headers=exc.headers)
+    return PlainTextResponse(exc.detail, status_code=exc.status_code, headers=exc.headers)

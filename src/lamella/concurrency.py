@@ -1,0 +1,205 @@
+"""Blocking code, run in threads so that the event loop stays free.
+
+Floor 1. What the code sets in ContextVars comes back to the caller, as if it had been called in
+place; so a layer sees what a synchronous endpoint set. The threads are anyio's: one pool of 40 for
+an event loop unless the application changes anyio's default limiter.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from contextvars import Context, ContextVar, Token, copy_context
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from lamella.exceptions import StarletteDeprecationWarning
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+
+__all__ = ["iterate_in_threadpool", "run_in_threadpool", "run_until_first_complete"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Pairs of a variable and its new value; _NOTHING where it has none any more.
+_Changes = list[tuple[ContextVar[Any], Any]]
+_NOTHING = object()
+
+
+async def run_in_threadpool(func: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a blocking function in a thread and give back what it returns or raises.
+
+    It runs in a copy of the caller's context. The ContextVars that it changes there are changed in
+    the caller's context afterwards, also when it raises.
+
+    Cancellation: anyio's scopes wait until the function is done, since a thread cannot be stopped;
+    a bare `task.cancel()` does not wait, and then no ContextVar comes back.
+
+    Source: as Starlette 1.10, which drops the ContextVars.
+    """
+    changes: _Changes = []
+    try:
+        return await anyio.to_thread.run_sync(_call, changes, func, args, kwargs)
+    finally:
+        for var, value in changes:
+            var.set(value)
+
+
+def _call(
+    changes: _Changes,
+    func: Callable[..., T],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> T:
+    # Taken in the thread, since anyio changes a variable of its own on the way there.
+    before = copy_context()
+    try:
+        return func(*args, **kwargs)
+    finally:
+        changes += _changes(before, copy_context())
+
+
+def _changes(before: Context, after: Context) -> _Changes:
+    """List what differs by identity; `==` of a user's values may lie, cost or raise."""
+    return [(var, now) for var, now in after.items() if before.get(var, _NOTHING) is not now]
+
+
+async def iterate_in_threadpool(iterator: Iterable[T]) -> AsyncGenerator[T, None]:
+    """Take the items of a blocking iterable, each step in a thread.
+
+    All steps run in one context of the iterator's own, so a generator may reset a ContextVar that
+    it set some steps before. Between steps, changes go both ways: the consumer sees what the
+    iterator set, the iterator what the consumer set.
+
+    Whoever stops early must call `aclose()`: it calls the iterator's `close()`, if it has one, in a
+    thread and in that same context. An iterator that came to its end is not closed.
+
+    Cancellation: the running step ends and the iterator is closed before the cancellation goes on.
+
+    Source: as Starlette 1.10, which leaves the iterator open and drops the ContextVars.
+    """
+    steps = _Steps(iterator)
+    try:
+        while (item := await steps.run(steps.advance)) is not _NOTHING:
+            yield item
+    finally:
+        if steps.can_close():
+            with anyio.CancelScope(shield=True):
+                await steps.run(steps.close)
+
+
+class _Steps(Generic[T]):
+    """A blocking iterator with its context; one step at a time."""
+
+    def __init__(self, iterable: Iterable[T]) -> None:
+        self._iterable = iterable
+        # A generator is its own iterator; other iterables may block already in `iter()`.
+        self._iterator: Any = iterable if isinstance(iterable, Iterator) else None
+        self._ended = False
+        self._context: Context | None = None
+        self._changes: _Changes = []
+        # What the consumer's context was when both were last in step.
+        self._seen = Context()
+        self._tokens: dict[ContextVar[Any], Token[Any]] = {}
+        # A task that is cancelled in mid-step goes on to close while the step still runs.
+        self._lock = Lock()
+
+    async def run(self, step: Callable[[], Any]) -> Any:
+        """Run one step in a thread and bring its ContextVars here."""
+        try:
+            return await anyio.to_thread.run_sync(self._enter, step)
+        finally:
+            self._carry_back()
+
+    def advance(self) -> Any:
+        """Give the next item, or _NOTHING at the end: StopIteration cannot leave a coroutine."""
+        if self._iterator is None:
+            self._iterator = iter(self._iterable)
+        item = next(self._iterator, _NOTHING)
+        self._ended = item is _NOTHING
+        return item
+
+    def can_close(self) -> bool:
+        """Tell whether there is something to close: an ended generator has nothing."""
+        return (
+            not self._ended
+            and hasattr(self._iterator, "close")
+            and getattr(self._iterator, "gi_frame", self) is not None
+        )
+
+    def close(self) -> None:
+        """Close the iterator."""
+        self._iterator.close()
+
+    def _enter(self, step: Callable[[], Any]) -> Any:
+        """Run a step in the iterator's context; here is a copy of the consumer's."""
+        with self._lock:
+            here = copy_context()
+            if self._context is None:
+                self._context = copy_context()
+            else:
+                for var, value in _changes(self._seen, here):
+                    self._context.run(var.set, value)
+            before = self._context.copy()
+            try:
+                return self._context.run(step)
+            finally:
+                self._changes = _changes(before, self._context)
+                self._changes += [(v, _NOTHING) for v in before if v not in self._context]
+                for var, value in self._changes:
+                    if value is not _NOTHING:
+                        var.set(value)
+                self._seen = copy_context()
+
+    def _carry_back(self) -> None:
+        changes, self._changes = self._changes, []
+        for var, value in changes:
+            if value is not _NOTHING:
+                self._tokens.setdefault(var, var.set(value))
+            elif var in self._tokens:
+                # Another task than the one that took the earlier steps cannot reset.
+                with suppress(ValueError):
+                    var.reset(self._tokens.pop(var))
+
+
+async def run_until_first_complete(
+    *args: tuple[Callable[..., Coroutine[Any, Any, Any]], dict[str, Any]],
+) -> None:
+    """Run several async functions at once until one is done, then cancel the others.
+
+    Args:
+        *args: pairs of a function and its keyword arguments.
+
+    Raises:
+        BaseExceptionGroup: more than one of them raised. A single exception is raised as it is.
+
+    Source: as Starlette 1.10, where it is deprecated; use a task group of anyio.
+    """
+    warnings.warn(
+        "run_until_first_complete is deprecated; use anyio.create_task_group() instead.",
+        StarletteDeprecationWarning,
+        stacklevel=2,
+    )
+
+    async def run(func: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        await func()
+        group.cancel_scope.cancel()
+
+    try:
+        async with anyio.create_task_group() as group:
+            for func, kwargs in args:
+                group.start_soon(run, functools.partial(func, **kwargs))
+        return
+    except BaseExceptionGroup as raised:
+        error, *others = raised.exceptions
+        if others:
+            raise
+    # Out here the group is no longer being handled, so it does not become the context.
+    raise error

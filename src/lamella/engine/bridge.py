@@ -1,0 +1,441 @@
+"""The bridge: a foreign ASGI app as a service.
+
+Floor 4. Below a dispatch layer a foreign app runs in one task of its own, in the caller's own
+context object, so ContextVars flow both ways. Its messages are handed over one at a time: a body
+message is acknowledged when the next is asked for, so the app is never ahead of the client.
+With no dispatch layer outside it the app is called straight, on the edge's own ``send``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+import logging
+import os
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import anyio
+import anyio.to_thread
+
+from lamella._inspect import describe
+from lamella.engine.edge import SENT
+from lamella.engine.exchange import Exchange, exchange_of
+from lamella.engine.inbound import Feed, settled
+from lamella.exceptions import ClientDisconnect, NoResponseError, ResponseStartedError
+from lamella.responses import Response
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+    from types import TracebackType
+
+    from lamella.requests import Request
+    from lamella.types import ASGIApp, Message, Receive, Scope, Send
+
+GRACE: Final = 5.0
+"""Seconds that an app whose response was dropped has to end by itself before it is cancelled."""
+
+_BODY: Final = frozenset(
+    ("http.response.body", "http.response.pathsend", "http.response.zerocopysend")
+)
+_CHUNK: Final = 64 * 1024
+_logger = logging.getLogger("lamella.engine")
+
+
+class Bridge:
+    """Runs a foreign app for a layer.
+
+    Args:
+        app: the ASGI app; it has no service face.
+    """
+
+    __slots__ = ("app",)
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def respond(self, request: Request[Any]) -> Response:
+        """Run the app until its response has begun.
+
+        Returns:
+            A complete response if the app's first body message was its last, else one whose
+            ``body_iterator`` draws from the app.
+
+        Raises:
+            BaseException: what the app raised before it started a response, as it is.
+            ClientDisconnect: the app ended without a response since the client left.
+            NoResponseError: the app ended without a response although the client is there.
+        """
+        exchange = request._exchange or exchange_of(request.scope)
+        if exchange is None:
+            exchange = Exchange(request._send, None)
+        feed = Feed(request._inbound, self.app)
+        if request._direct:
+            await self.app(request.scope, feed.receive, exchange.send)
+            if exchange.status is None:
+                raise await _no_response(self.app, request)
+            return SENT
+        if exchange.held:
+            await exchange.close_held()
+        run = _Run(self.app, request, exchange, feed)
+        response = await run.head()
+        exchange.held.append(response)
+        return response
+
+
+class _Run:
+    """One run of a foreign app: its task, and the one message that waits."""
+
+    __slots__ = (
+        "_acknowledged",
+        "_app",
+        "_arrived",
+        "_dropped",
+        "_error",
+        "_exchange",
+        "_feed",
+        "_forward",
+        "_given",
+        "_message",
+        "_request",
+        "_task",
+        "complete",
+        "start",
+    )
+
+    def __init__(
+        self, app: ASGIApp, request: Request[Any], exchange: Exchange, feed: Feed
+    ) -> None:
+        self._app = app
+        self._exchange = exchange
+        self._request: Request[Any] | None = request
+        self._feed = feed
+        self._forward = request._send
+        self._message: Message | None = None
+        self._error: BaseException | None = None
+        self._dropped = False
+        self._given = False
+        self._arrived: asyncio.Future[None] | None = None
+        self._acknowledged: list[asyncio.Future[None]] = []
+        self.start: Message | None = None
+        self.complete = False
+        loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[None] = asyncio.Task(
+            self._run(request.scope), loop=loop, context=_current_context()
+        )
+
+    # -- the app's side ------------------------------------------------------------------------
+
+    async def _run(self, scope: Scope) -> None:
+        try:
+            await self._app(scope, self._feed.receive, self._send)
+        except BaseException as exc:
+            self._error = exc
+        finally:
+            _wake(self._arrived)
+
+    async def _send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.response.start":
+            if self.start is not None:
+                raise ResponseStartedError(
+                    f"Expected one http.response.start from {describe(self._app)}, got a second"
+                    f" (status {message['status']}); send one response a request."
+                )
+            self.start = message
+            _wake(self._arrived)
+        elif kind in _BODY or kind == "http.response.trailers":
+            await self._hand_over(message, kind)
+        else:
+            await self._forward(message)
+
+    async def _hand_over(self, message: Message, kind: str) -> None:
+        """Hand a message of the response over and wait until it is on its way to the client."""
+        if self.start is None:
+            raise ResponseStartedError(f"Expected http.response.start before {kind}.")
+        while self._message is not None and not self._dropped:
+            await self._until_acknowledged()  # another task of the app is sending too
+        last = kind == "http.response.pathsend" or not message.get("more_body", False)
+        if self.complete and kind in _BODY:
+            raise ResponseStartedError(
+                f"Expected no more body from {describe(self._app)}, got {kind} after the last one."
+            )
+        if kind in _BODY and last:
+            self.complete = True
+        if not self._dropped:
+            self._message = message
+            _wake(self._arrived)
+            while self._message is message and not self._dropped:
+                await self._until_acknowledged()
+        if self._dropped and not last:
+            raise OSError("The response was dropped by a layer; there is nobody to send it to.")
+
+    async def _until_acknowledged(self) -> None:
+        acknowledged = asyncio.get_running_loop().create_future()
+        self._acknowledged.append(acknowledged)
+        await acknowledged
+
+    # -- the layer's side ----------------------------------------------------------------------
+
+    async def head(self) -> Response:
+        """Wait for the start of the response."""
+        try:
+            while self.start is None and not self._task.done():
+                await self._news()
+        except BaseException:
+            await self._cancel()
+            raise
+        if self.start is None:
+            await self._raise()
+            request, self._request = self._request, None
+            raise await _no_response(self._app, cast("Request[Any]", request))
+        self._request = None
+        return BridgedResponse(self, self.start, self._message if self.complete else None)
+
+    async def next(self) -> Message | None:
+        """The app's next message of the response, or None when the app ended.
+
+        Raises:
+            BaseException: what the app raised.
+        """
+        if self._given:
+            self.acknowledge()
+        while self._message is None:
+            if self._task.done():
+                await self._raise()
+                return None
+            await self._news()
+        self._given = True
+        return self._message
+
+    def acknowledge(self) -> None:
+        """Let the app go on: what it sent is on its way."""
+        self._message = None
+        self._given = False
+        if self._acknowledged:
+            acknowledged, self._acknowledged = self._acknowledged, []
+            for future in acknowledged:
+                _wake(future)
+
+    async def _news(self) -> None:
+        self._arrived = asyncio.get_running_loop().create_future()
+        await self._arrived
+
+    async def _raise(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error.with_traceback(_below_engine(error.__traceback__))
+            finally:
+                error = None  # or its traceback would hold the frame that holds it
+
+    async def _cancel(self) -> None:
+        self._feed.end()
+        self._task.cancel()
+        await settled(self._task)
+        self._error = None
+
+    async def end(self) -> None:
+        """Wait for the app's end: after its response was sent, or without it being sent.
+
+        Raises:
+            BaseException: what the app raised after a response that it had sent whole.
+        """
+        if not self._task.done():
+            if self._exchange.cancelled:
+                await self._cancel()
+            elif self.complete:
+                self._dropped = True
+                self.acknowledge()
+                await settled(self._task)
+            else:
+                await self._drop()
+        if self.complete:
+            await self._raise()
+        elif self._error is not None:
+            error, self._error = self._error, None
+            if not isinstance(error, OSError | ClientDisconnect | asyncio.CancelledError):
+                _logger.error("an app failed after its response was dropped", exc_info=error)
+
+    async def _drop(self) -> None:
+        """End an app whose response nobody reads to its end."""
+        self._dropped = True
+        heard = self._message is not None or self._feed.waiting
+        self._feed.end()
+        self.acknowledge()
+        if heard:
+            await asyncio.wait((self._task,), timeout=GRACE)
+        if not self._task.done():
+            self._task.cancel()
+        await settled(self._task)
+
+
+class BridgedResponse(Response):
+    """The response of a foreign app, drawn from it as it is sent.
+
+    ``body`` is there if the app sent it in one message.
+    """
+
+    def __init__(self, run: _Run, start: Message, only: Message | None) -> None:
+        self._run = run
+        self._head = start
+        self.status_code = start["status"]
+        self.raw_headers = _pairs(start.get("headers", ()))
+        self.background = None
+        self._body_message: Message | None = None
+        if only is not None and only["type"] == "http.response.body":
+            self.body = only.get("body", b"")
+        else:
+            self._stream = _chunks(run)
+        # The run is what has to be ended; its chunks are but a view of it.
+        self._sources = (_Ending(run),)
+        self._drawn = self._stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what the app sent, message by message."""
+        await super().__call__(scope, receive, send)
+        if self._head.get("trailers"):
+            await self._send_trailers(send)
+
+    def _start(self) -> Message:
+        return {**self._head, "status": self.status_code, "headers": self.raw_headers}
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the app's own messages, or the pieces of a ``body_iterator`` that replaced them."""
+        if self._stream is not self._drawn:
+            await super().stream_response(send)
+            return
+        await send(self._start())
+        while (message := await self._run.next()) is not None:
+            if message["type"] == "http.response.trailers":
+                continue
+            await send(message)
+            if self._run.complete:
+                return
+        if not self._run.complete:
+            raise _cut_off(self._run)
+
+    async def _send_trailers(self, send: Send) -> None:
+        while (message := await self._run.next()) is not None:
+            if message["type"] == "http.response.trailers":
+                await send(message)
+                if not message.get("more_trailers", False):
+                    return
+
+
+class _Ending:
+    """A run as something to be closed with its response."""
+
+    __slots__ = ("_run",)
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _chunks(self._run)
+
+    async def aclose(self) -> None:
+        await self._run.end()
+
+
+async def _chunks(run: _Run) -> AsyncGenerator[bytes, None]:
+    """The body of a run's response in bytes, whatever messages carry it."""
+    while not run.complete or run._message is not None:
+        message = await run.next()
+        if message is None:
+            if not run.complete:
+                raise _cut_off(run)
+            return
+        kind = message["type"]
+        if kind == "http.response.body":
+            if message.get("body"):
+                yield message["body"]
+        elif kind == "http.response.pathsend":
+            async with await anyio.open_file(message["path"], "rb") as file:
+                while chunk := await file.read(_CHUNK):
+                    yield chunk
+        elif kind == "http.response.zerocopysend":
+            async for chunk in _file_chunks(message):
+                yield chunk
+        if run.complete:
+            return
+
+
+async def _file_chunks(message: Message) -> AsyncGenerator[bytes, None]:
+    """The bytes that a zerocopysend message names (ASGI extension)."""
+    file = message["file"]
+    descriptor = file if isinstance(file, int) else file.fileno()
+    offset = message.get("offset")
+    left = message.get("count")
+    while left is None or left > 0:
+        size = _CHUNK if left is None else min(_CHUNK, left)
+        if offset is None:
+            chunk = await anyio.to_thread.run_sync(os.read, descriptor, size)
+        else:
+            chunk = await anyio.to_thread.run_sync(os.pread, descriptor, size, offset)
+            offset += len(chunk)
+        if not chunk:
+            return
+        left = None if left is None else left - len(chunk)
+        yield chunk
+
+
+def _cut_off(run: _Run) -> NoResponseError:
+    return NoResponseError(
+        f"Expected the rest of a response from {describe(run._app)}, but it ended in the middle;"
+        " its last http.response.body must say more_body=False."
+    )
+
+
+async def _no_response(app: ASGIApp, request: Request[Any]) -> Exception:
+    """What to raise for an app that ended without a response."""
+    if await request.is_disconnected():
+        return ClientDisconnect()
+    return NoResponseError(
+        f"Expected a response from {describe(app)}, but it ended without sending"
+        " http.response.start; send a response on every path through it."
+    )
+
+
+def _pairs(headers: Iterable[Iterable[bytes]]) -> list[tuple[bytes, bytes]]:
+    """Headers of any iterable kind (ASGI HTTP spec) as a list that can be changed."""
+    return [(bytes(name), bytes(value)) for name, value in headers]
+
+
+def _wake(future: asyncio.Future[None] | None) -> None:
+    if future is not None and not future.done():
+        future.set_result(None)
+
+
+def _below_engine(traceback: TracebackType | None) -> TracebackType | None:
+    """A traceback without the engine's own frames, which say nothing to its reader."""
+    kept: TracebackType | None = None
+    frames: list[TracebackType] = []
+    while traceback is not None:
+        frames.append(traceback)
+        traceback = traceback.tb_next
+    for entry in reversed(frames):
+        module = entry.tb_frame.f_globals.get("__name__", "")
+        if not module.startswith("lamella.engine."):
+            entry.tb_next = kept
+            kept = entry
+    return kept
+
+
+def _current_context() -> contextvars.Context:
+    """The context object that the current task runs in: the very object, not a copy.
+
+    Python 3.11 has no ``Task.get_context``, but the garbage collector knows what a task refers to;
+    that it is the right object shows in that it is entered already.
+    """
+    task = asyncio.current_task()
+    get_context = getattr(task, "get_context", None)
+    if get_context is not None:
+        return cast("contextvars.Context", get_context())
+    for found in gc.get_referents(task):
+        if isinstance(found, contextvars.Context):
+            try:
+                found.run(int)
+            except RuntimeError:
+                return found
+    return contextvars.copy_context()

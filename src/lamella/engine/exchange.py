@@ -1,0 +1,223 @@
+"""One exchange: what a request and its response hold until both are over.
+
+Floor 1. The edge makes one ``Exchange`` a request; layers and the bridge leave with it what has to
+be closed, run or told when the response is out.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from lamella._inspect import describe
+from lamella.exceptions import ClientDisconnect, ResponseStartedError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from lamella.engine.inbound import Inbound
+    from lamella.types import Message, Scope, Send
+
+EXCHANGE: Final = "lamella.exchange"
+"""The scope key under which the innermost exchange stands."""
+
+_logger = logging.getLogger("lamella.engine")
+
+
+class Outcome(NamedTuple):
+    """How an exchange ended, as ``Request.after_response`` tells it.
+
+    Attributes:
+        status: the status code that was sent, or None when no response was started.
+        body_size: bytes of body handed to the server.
+        seconds: from the request's arrival at lamella to the last byte handed to the server.
+        client_left: whether the client was found gone before the last byte.
+        exception: the unhandled exception, if there was one.
+    """
+
+    status: int | None
+    body_size: int
+    seconds: float
+    client_left: bool
+    exception: BaseException | None
+
+
+OutcomeCallback = "Callable[[Outcome], Awaitable[None] | None]"
+
+
+class SendError(OSError):
+    """The server's ``send`` raised: the client is gone (ASGI HTTP spec 2.4)."""
+
+
+class Exchange:
+    """The state of one exchange at one edge.
+
+    Attributes:
+        outer: the exchange further out, where a foreign layer stands between two edges.
+        status: of the response, once it was started.
+        body_size: bytes of body sent so far.
+        complete: whether the last body message was handed to the server.
+        left: whether the client was found gone before that.
+        cancelled: whether the exchange ends because it was cancelled.
+        held: responses that were made, in order: each is closed when the exchange is over.
+        backgrounds: background tasks of all responses, in the order the responses were made.
+        inbounds: every inbound made for this exchange.
+    """
+
+    __slots__ = (
+        "_callbacks",
+        "_send",
+        "backgrounds",
+        "body_size",
+        "cancelled",
+        "complete",
+        "held",
+        "inbounds",
+        "left",
+        "outer",
+        "started_at",
+        "status",
+    )
+
+    def __init__(self, send: Send, outer: Exchange | None) -> None:
+        self._send = send
+        self.outer = outer
+        self.status: int | None = None
+        self.body_size = 0
+        self.complete = False
+        self.left = False
+        self.cancelled = False
+        self.held: list[Any] = []
+        self.backgrounds: list[Callable[[], Awaitable[None]]] = []
+        self.inbounds: list[Inbound] = []
+        self._callbacks: list[Callable[[Outcome], Awaitable[None] | None]] = []
+        self.started_at = time.perf_counter()
+
+    # -- what is left with the exchange --------------------------------------------------------
+
+    def hold(self, response: Any) -> None:
+        """Keep a response that goes on to a layer: its background task, its sources of body."""
+        background = response.background
+        if background is not None:
+            self.backgrounds.append(background)
+            response.background = None
+        if not any(held is response for held in self.held):
+            self.held.append(response)
+
+    async def close_held(self) -> list[BaseException]:
+        """Close every response held, the newest first; the errors that this gave."""
+        errors: list[BaseException] = []
+        while self.held:
+            try:
+                await self.held.pop().aclose()
+            except BaseException as exc:
+                errors.append(exc)
+        return errors
+
+    def call_after(self, callback: Callable[[Outcome], Awaitable[None] | None]) -> None:
+        """Call back with the ``Outcome`` when the outermost exchange is over."""
+        exchange = self
+        while exchange.outer is not None:
+            exchange = exchange.outer
+        exchange._callbacks.append(callback)
+
+    async def tell(self, exception: BaseException | None) -> None:
+        """Run the callbacks of ``call_after``; an error in one is logged, the others run."""
+        callbacks, self._callbacks = self._callbacks, []
+        if not callbacks:
+            return
+        seconds = time.perf_counter() - self.started_at
+        outcome = Outcome(self.status, self.body_size, seconds, self.left, exception)
+        for callback in callbacks:
+            try:
+                told = callback(outcome)
+                if inspect.isawaitable(told):
+                    await told
+            except Exception:
+                _logger.exception("after_response callback %s failed", describe(callback))
+
+    def inbound_around(self, own: bool) -> Inbound | None:
+        """The inbound out of which a new one draws: of the next exchange outwards if ``own``."""
+        exchange = self.outer if own else self
+        while exchange is not None:
+            if exchange.inbounds:
+                return exchange.inbounds[0]
+            exchange = exchange.outer
+        return None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether something waits for the end of this exchange."""
+        return bool(
+            self.inbounds or self.held or self.backgrounds or self._callbacks or self.left
+        )
+
+    # -- what is sent --------------------------------------------------------------------------
+
+    @property
+    def client_left(self) -> bool:
+        """Whether the client is known to have left before the response was complete."""
+        if not self.left and not self.complete:
+            self.left = any(inbound.disconnected for inbound in self.inbounds)
+        return self.left
+
+    async def send(self, message: Message) -> None:
+        """Send one message to the server and keep count of it.
+
+        Raises:
+            ResponseStartedError: a second start, or a body before the start.
+            OSError: the server found the client gone (ASGI HTTP spec 2.4).
+        """
+        kind = message["type"]
+        if kind == "http.response.body":
+            self._check_started(kind)
+            self.body_size += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                self._finish()
+        elif kind == "http.response.start":
+            if self.status is not None:
+                raise ResponseStartedError(
+                    f"Expected one http.response.start, got a second (status {message['status']})"
+                    f" after the first (status {self.status}); send one response a request."
+                )
+            self.status = message["status"]
+        elif kind == "http.response.pathsend":
+            self._check_started(kind)
+            self._finish()
+        elif kind == "http.response.zerocopysend":
+            self._check_started(kind)
+            self.body_size += message.get("count") or 0
+            if not message.get("more_body", False):
+                self._finish()
+        try:
+            await self._send(message)
+        except OSError as exc:
+            self.left = True
+            raise SendError(*exc.args) from exc
+
+    def explains(self, exc: BaseException) -> bool:
+        """Whether an exception says no more than that the client left, and the client did leave."""
+        cause: BaseException | None = exc
+        while cause is not None:
+            if isinstance(cause, ClientDisconnect | SendError):
+                return self.client_left
+            cause = cause.__cause__
+        return False
+
+    def _finish(self) -> None:
+        self.left = self.client_left
+        self.complete = True
+
+    def _check_started(self, kind: str) -> None:
+        if self.status is None:
+            raise ResponseStartedError(
+                f"Expected http.response.start before {kind}; the response was not started."
+            )
+
+
+def exchange_of(scope: Scope) -> Exchange | None:
+    """The innermost exchange of a scope, or None outside of any edge."""
+    found = scope.get(EXCHANGE)
+    return found if isinstance(found, Exchange) else None

@@ -1,0 +1,439 @@
+"""The one owner of ``receive``: the body, its position, the disconnect and who waits for it.
+
+Floor 1. An ``Inbound`` alone reads from the server (ASGI HTTP spec, "Request" and "Disconnect").
+``Feed`` is how a foreign app reads through it. Neither reads ahead unless somebody asked to be
+told of a client that leaves, and then at most ``READ_AHEAD`` bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Final
+from zlib import crc32
+
+from lamella._inspect import describe
+from lamella.exceptions import BodyConsumedError, ClientDisconnect, HTTPException
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lamella.types import Message, Receive
+
+READ_AHEAD: Final = 64 * 1024
+"""Bytes of body kept while watching for a disconnect, when nobody reads the body."""
+
+_logger = logging.getLogger("lamella.engine")
+
+
+class Inbound:
+    """What comes in on one exchange.
+
+    Args:
+        receive: the ASGI ``receive`` to own; nobody else may await it from now on.
+        parent: the inbound further out of which ``receive`` draws, if any: it is asked whether the
+            client left, and given back a body that was read whole through it.
+
+    Attributes:
+        body: the whole body once somebody asked for it whole, else None.
+        disconnected: whether the client is known to be gone.
+        limit: the most bytes of body accepted; more is a 413. None: no limit.
+        content_length: what the request's header announced, where a limit was set.
+    """
+
+    __slots__ = (
+        "_ahead",
+        "_checksum",
+        "_chunks",
+        "_complete",
+        "_feed",
+        "_parent",
+        "_reader",
+        "_reading",
+        "_receive",
+        "_received",
+        "_repeats",
+        "_subscribers",
+        "_taken",
+        "_waiters",
+        "_watcher",
+        "body",
+        "content_length",
+        "disconnected",
+        "limit",
+    )
+
+    def __init__(self, receive: Receive, parent: Inbound | None = None) -> None:
+        feed = getattr(receive, "__self__", None)
+        self._feed = feed if isinstance(feed, Feed) else None
+        self._parent = parent if self._feed is None else self._feed.inbound
+        self._receive = receive
+        self._chunks: deque[bytes] = deque()
+        self._ahead = 0
+        self._received = 0
+        self._complete = False
+        self._repeats = False
+        self._reading = False
+        self._taken = 0
+        self._checksum = 0
+        self._reader: object = ""
+        self._waiters: list[asyncio.Future[None]] = []
+        self._subscribers: list[Callable[[], None]] = []
+        self._watcher: asyncio.Task[None] | None = None
+        self.body: bytes | None = None
+        self.disconnected = False
+        self.limit: int | None = None
+        self.content_length: int | None = None
+
+    # -- the body ------------------------------------------------------------------------------
+
+    async def read(self) -> bytes:
+        """Read the whole body and keep it for every later reader.
+
+        Raises:
+            ClientDisconnect: the client left before the last byte.
+            BodyConsumedError: a part of the body was streamed away before.
+            HTTPException: 413, the body is larger than ``limit``.
+        """
+        while self.body is None:
+            if self._taken:
+                raise self._consumed()
+            self._check_limit()
+            if self._complete:
+                self.body = b"".join(self._chunks)
+                self._chunks.clear()
+                self._ahead = 0
+                self._give_back(self.body)
+                break
+            if self.disconnected:
+                raise ClientDisconnect
+            await self._pull()
+        return self.body
+
+    async def take(self, reader: object) -> bytes | None:
+        """Take the next piece of the body away; None after the last one.
+
+        Args:
+            reader: who takes it, for the error that a later reader may get: a text, or an app.
+
+        Raises:
+            ClientDisconnect: the client left before the last byte.
+            HTTPException: 413, the body is larger than ``limit``.
+        """
+        while True:
+            self._check_limit()
+            if self._chunks:
+                chunk = self._chunks.popleft()
+                self._ahead -= len(chunk)
+                self._taken += len(chunk)
+                self._reader = reader
+                self._wake()
+                return chunk
+            if self._complete:
+                return None
+            if self.disconnected:
+                raise ClientDisconnect
+            await self._pull()
+
+    def claim(self) -> None:
+        """Raise ``BodyConsumedError`` if a part of the body is gone already."""
+        if self._taken:
+            raise self._consumed()
+
+    @property
+    def consumed(self) -> bool:
+        """Whether the body was read to its end."""
+        return self.body is not None or (self._complete and not self._chunks)
+
+    @property
+    def exceeds_limit(self) -> bool:
+        """Whether the request announced more, or sent more, than ``limit`` allows."""
+        if self.limit is None:
+            return False
+        announced = self.content_length or 0
+        return announced > self.limit or self._received > self.limit
+
+    def _check_limit(self) -> None:
+        if self.limit is not None and self.exceeds_limit:
+            raise HTTPException(413, "Content Too Large")
+
+    def _consumed(self) -> BodyConsumedError:
+        reader = self._reader if isinstance(self._reader, str) else describe(self._reader)
+        return BodyConsumedError(
+            f"Expected an unread request body, but {reader} has streamed {self._taken} bytes"
+            " of it away; read it there with `await request.body()`, which keeps it for every"
+            " later reader."
+        )
+
+    def _give_back(self, body: bytes) -> None:
+        """Tell the inbounds further out of a body that was read whole through them."""
+        checksum = crc32(body)
+        inbound = self._parent
+        while inbound is not None and inbound._was_handed_on(len(body), checksum):
+            inbound.body = body
+            inbound._taken = 0
+            inbound = inbound._parent
+
+    def _was_handed_on(self, size: int, checksum: int) -> bool:
+        whole = self.body is None and self._complete and not self._chunks
+        return whole and self._taken == size and self._checksum == checksum
+
+    # -- the disconnect ------------------------------------------------------------------------
+
+    async def is_disconnected(self) -> bool:
+        """Tell whether the client left, without waiting and without losing any of the body."""
+        if self.disconnected:
+            return True
+        if self._parent is not None and await self._parent.is_disconnected():
+            return True
+        if self._feed is None:
+            self.watch()
+            await asyncio.sleep(0)  # the watcher's turn
+        return self.disconnected
+
+    async def wait_disconnected(self) -> None:
+        """Wait until the client left."""
+        gone = asyncio.get_running_loop().create_future()
+
+        def left() -> None:
+            if not gone.done():
+                gone.set_result(None)
+
+        if self.disconnected:
+            return
+        self.subscribe(left)
+        self.watch()
+        try:
+            await gone
+        finally:
+            self.unsubscribe(left)
+
+    def subscribe(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` (cheap, must not raise) when the client leaves."""
+        if not self._subscribers:
+            if self._feed is not None:
+                self._feed.subscribe(self._leave)
+            elif self._parent is not None:
+                self._parent.subscribe(self._leave)
+        self._subscribers.append(callback)
+
+    def unsubscribe(self, callback: Callable[[], None]) -> None:
+        """Forget a callback of ``subscribe``; unknown ones are ignored."""
+        if callback in self._subscribers:
+            self._subscribers.remove(callback)
+            if not self._subscribers:
+                if self._feed is not None:
+                    self._feed.unsubscribe(self._leave)
+                elif self._parent is not None:
+                    self._parent.unsubscribe(self._leave)
+
+    def watch(self) -> None:
+        """Make sure that a client's leaving is noticed from now on: one task an exchange."""
+        if self.disconnected:
+            return
+        if self._parent is not None:
+            self._parent.watch()
+            if self._parent.disconnected:
+                self._leave()
+        if self._feed is None and self._watcher is None:
+            self._watcher = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        try:
+            while not self.disconnected and not self._repeats:
+                if self._ahead >= READ_AHEAD and not self._complete:
+                    await self._news()
+                else:
+                    await self._pull()
+        except Exception:  # whoever reads the body is told by the same error
+            _logger.debug("the watch for a disconnect ended", exc_info=True)
+
+    def _leave(self) -> None:
+        if not self.disconnected:
+            self.disconnected = True
+            self._wake()
+            for callback in tuple(self._subscribers):
+                callback()
+
+    async def close(self) -> None:
+        """End the watcher, if there is one, and wait for its end."""
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None and not watcher.done():
+            watcher.cancel()
+            await settled(watcher)
+
+    # -- the server ----------------------------------------------------------------------------
+
+    async def _pull(self) -> None:
+        """Take in one message; or, when another task is at it, wait until it did."""
+        if self._reading:
+            await self._news()
+            return
+        self._reading = True
+        try:
+            message = await self._receive()
+            self._take_in(message)
+        finally:
+            self._reading = False
+            self._wake()
+
+    def _take_in(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.disconnect":
+            self._leave()
+        elif kind == "http.request":
+            if self._complete:
+                # A `receive` that says the same thing for ever, as hand-made replays do: it has
+                # no more news, so watching it would only spin.
+                self._repeats = True
+                return
+            chunk: bytes = message.get("body", b"")
+            if chunk:
+                self._chunks.append(chunk)
+                self._ahead += len(chunk)
+                self._received += len(chunk)
+            self._complete = not message.get("more_body", False)
+
+    async def _news(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # -- for feeds -----------------------------------------------------------------------------
+
+    async def take_for(self, feed: Feed) -> tuple[bytes, bool]:
+        """Take the next piece for a foreign app: the bytes, and whether more follow."""
+        if self.body is not None:
+            return self.body, False
+        chunk = await self.take(feed.reader)
+        if chunk is None:
+            return b"", False
+        self._checksum = crc32(chunk, self._checksum)
+        return chunk, bool(self._chunks) or not self._complete
+
+
+class Feed:
+    """An inbound as the ``receive`` of a foreign app (or of whoever wants messages).
+
+    A body that somebody read whole is given again. After ``end`` the app is told that the client
+    left, whatever the client does.
+
+    Args:
+        inbound: where the messages come from.
+        reader: who reads, for errors: a text, or the app.
+        shared: whether a Request made of this feed shares the inbound: so for a request's own
+            ``receive``, not for a foreign app's, which may be told to end alone.
+    """
+
+    __slots__ = (
+        "_callbacks",
+        "_reads",
+        "_waiters",
+        "ended",
+        "exhausted",
+        "inbound",
+        "reader",
+        "shared",
+    )
+
+    def __init__(self, inbound: Inbound, reader: object, *, shared: bool = False) -> None:
+        self.inbound = inbound
+        self.reader = reader
+        self.shared = shared
+        self.ended = False
+        self.exhausted = False
+        self._reads = False
+        self._waiters: list[asyncio.Future[None]] = []
+        self._callbacks: list[Callable[[], None]] = []
+
+    async def receive(self) -> Message:
+        """Receive the next message (ASGI HTTP spec): ``http.request`` or ``http.disconnect``.
+
+        Raises:
+            BodyConsumedError: the body was streamed away by somebody else.
+        """
+        inbound = self.inbound
+        if not self.ended and not self.exhausted:
+            if not self._reads:
+                inbound.claim()
+                self._reads = True
+            try:
+                body, more = await inbound.take_for(self)
+            except ClientDisconnect:
+                return {"type": "http.disconnect"}
+            self.exhausted = not more
+            return {"type": "http.request", "body": body, "more_body": more}
+        if not self.ended and not inbound.disconnected:
+            await self._until_left()
+        return {"type": "http.disconnect"}
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the app is waiting to be told of a disconnect."""
+        return bool(self._waiters)
+
+    def end(self) -> None:
+        """Tell the app that the client left."""
+        self.ended = True
+        self._tell()
+
+    def subscribe(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when the client leaves or the feed ends."""
+        if not self._callbacks:
+            self.inbound.subscribe(self._tell)
+        self._callbacks.append(callback)
+
+    def unsubscribe(self, callback: Callable[[], None]) -> None:
+        """Forget a callback of ``subscribe``; unknown ones are ignored."""
+        if callback in self._callbacks:
+            self._callbacks.remove(callback)
+            if not self._callbacks:
+                self.inbound.unsubscribe(self._tell)
+
+    def _tell(self) -> None:
+        for callback in tuple(self._callbacks):
+            callback()
+
+    async def _until_left(self) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def left() -> None:
+            if not waiter.done():
+                waiter.set_result(None)
+
+        self._waiters.append(waiter)
+        self.subscribe(left)
+        self.inbound.watch()
+        try:
+            await waiter
+        finally:
+            self._waiters.remove(waiter)
+            self.unsubscribe(left)
+
+
+async def settled(task: asyncio.Task[None]) -> None:
+    """Wait for a task's end, whatever happens to the caller meanwhile.
+
+    A cancellation that arrives while waiting cancels the task too, and is raised once it is done.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError as exc:
+            if cancelled is None:
+                task.cancel()
+            cancelled = exc
+    if cancelled is not None:
+        raise cancelled

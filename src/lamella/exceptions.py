@@ -1,0 +1,150 @@
+"""Every error class of the package.
+
+Floor 0. The tree, with what each class is besides::
+
+    Exception
+    ├── HTTPException               raised to answer with a status
+    ├── WebSocketException          raised to close a websocket with a code
+    ├── ClientDisconnect            the client went away while its body was being read
+    ├── LamellaError                what is ours alone; catch this for all of it
+    │   ├── StackError              (TypeError) a stack, layer or route declared wrongly
+    │   ├── UsageError              (AssertionError, ValueError) a call that contradicts itself
+    │   ├── NoResponseError         (RuntimeError) an app ended without a response
+    │   ├── BodyConsumedError       (RuntimeError) a body that somebody streamed away is read again
+    │   └── ResponseStartedError    (RuntimeError) messages of a response in the wrong order
+    └── UserWarning
+        └── StarletteDeprecationWarning
+
+The second base is the class that Starlette 1.10 raises in that place, so an `except` written for
+it goes on working.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from lamella._headers import check_header
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "BodyConsumedError",
+    "ClientDisconnect",
+    "HTTPException",
+    "LamellaError",
+    "NoResponseError",
+    "ResponseStartedError",
+    "StackError",
+    "StarletteDeprecationWarning",
+    "UsageError",
+    "WebSocketException",
+]
+
+
+class HTTPException(Exception):
+    """Raise it to answer with an HTTP status, from an endpoint or from a layer.
+
+    Args:
+        status_code: the status to answer with.
+        detail: text of the answer; without it the phrase of the status, "" for an unknown one.
+        headers: extra headers of the answer, name to value.
+
+    Raises:
+        ValueError: a header name is not a token, or a value holds CR, LF or NUL.
+
+    Source: as Starlette 1.10, which takes any header.
+    """
+
+    def __init__(
+        self,
+        status_code: int,
+        detail: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        for name, value in headers.items() if headers else ():
+            check_header(name, value)
+        self.status_code = status_code
+        self.detail = _phrase(status_code) if detail is None else detail
+        self.headers = headers
+
+    def __str__(self) -> str:
+        return f"{self.status_code}: {self.detail}"
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        return f"{name}(status_code={self.status_code!r}, detail={self.detail!r})"
+
+
+def _phrase(status_code: int) -> str:
+    try:
+        return HTTPStatus(status_code).phrase
+    except ValueError:
+        return ""
+
+
+class WebSocketException(Exception):
+    """Raise it to close a websocket.
+
+    Args:
+        code: close code of RFC 6455 section 7.4.
+        reason: text for the client, "" without one.
+
+    Source: as Starlette 1.10.
+    """
+
+    def __init__(self, code: int, reason: str | None = None) -> None:
+        self.code = code
+        self.reason = reason or ""
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.reason}"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(code={self.code!r}, reason={self.reason!r})"
+
+
+class ClientDisconnect(Exception):
+    """The client went away before its request body was complete.
+
+    Source: as Starlette 1.10, where it is found in `requests`.
+    """
+
+
+class LamellaError(Exception):
+    """What lamella raises on its own account; the base of the classes below."""
+
+
+class StackError(LamellaError, TypeError):
+    """A stack, a layer or a route is declared wrongly; found when the app is built."""
+
+
+class UsageError(LamellaError, AssertionError, ValueError):
+    """A call contradicts itself, or gives a value that can have no meaning there.
+
+    Starlette checks these with `assert`, which vanishes under `python -O`; this does not.
+    """
+
+
+class NoResponseError(LamellaError, RuntimeError):
+    """An app ended without sending a response, or a dispatch without returning one."""
+
+
+class BodyConsumedError(LamellaError, RuntimeError):
+    """A request body is asked for that somebody has streamed away; the text names the reader."""
+
+
+class ResponseStartedError(LamellaError, RuntimeError):
+    """Messages of a response came in an order that cannot be sent.
+
+    Two starts, a body before the start, or an exception handler whose response had begun already.
+    """
+
+
+class StarletteDeprecationWarning(UserWarning):
+    """What is used here goes away in a later version.
+
+    A `UserWarning`, not a `DeprecationWarning`, so that it is shown by default. The name is
+    Starlette's, and filters written for it go on working.
+    """

@@ -1,0 +1,144 @@
+"""Dispatch layers: ``async def dispatch(request, call_next)`` as a plain await.
+
+Floor 5. Names as Starlette 1.10. ``call_next`` is resolved once, when the layer is built: the
+service face of what is inside, or a bridge to it. A layer makes no task and no queue.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from lamella._inspect import describe, is_async_callable
+from lamella._outcomes import answer, handlers_in, http_exception
+from lamella.engine.bridge import Bridge
+from lamella.engine.exchange import exchange_of
+from lamella.engine.service import Service
+from lamella.engine.stack import link
+from lamella.exceptions import HTTPException, NoResponseError, StackError
+from lamella.requests import Request
+from lamella.responses import Response
+from lamella.types import ASGIApp
+
+if TYPE_CHECKING:
+    from lamella._outcomes import Handlers
+    from lamella.types import ExceptionHandler, Receive, Scope, Send
+
+RequestResponseEndpoint = Callable[[Request[Any]], Awaitable[Response]]
+DispatchFunction = Callable[[Request[Any], RequestResponseEndpoint], Awaitable[Response]]
+
+__all__ = [
+    "ASGIApp",
+    "BaseHTTPMiddleware",
+    "DispatchFunction",
+    "Request",
+    "RequestResponseEndpoint",
+    "Response",
+]
+
+
+class BaseHTTPMiddleware(Service):
+    """A layer with ``dispatch(request, call_next)``: override it, or give a function.
+
+    ``call_next(request)`` passes that request inwards and gives the response, the endpoint's own
+    object. It may be awaited again: the inside runs again, and a response that was not sent is
+    closed first. Exceptions pass through as they are; an ``HTTPException`` raised in ``dispatch``
+    is answered like one of an endpoint's.
+
+    Args:
+        app: what is inside.
+        dispatch: an ``async def dispatch(request, call_next)``, instead of the method.
+
+    Raises:
+        StackError: ``dispatch`` is not async.
+    """
+
+    is_dispatch_layer = True
+
+    def __init__(self, app: ASGIApp, dispatch: DispatchFunction | None = None) -> None:
+        self.app = app
+        self.dispatch_func: DispatchFunction = self.dispatch if dispatch is None else dispatch
+        check_dispatch(self.dispatch_func)
+
+    @property
+    def app(self) -> ASGIApp:
+        """What is inside this layer."""
+        return self._app
+
+    @app.setter
+    def app(self, app: ASGIApp) -> None:
+        self._app = app
+        self._call_next = link(app)
+
+    @property
+    def shown_as(self) -> object:
+        """What stands for this layer where the stack is printed."""
+        method = getattr(self.dispatch_func, "__self__", None)
+        return self if method is self else self.dispatch_func
+
+    async def dispatch(self, request: Request[Any], call_next: RequestResponseEndpoint) -> Response:
+        """Answer the request, usually by ``await call_next(request)``."""
+        raise NotImplementedError(f"{describe(type(self))} must define `dispatch`.")
+
+    async def respond(self, request: Request[Any]) -> Response:
+        """The service face: run ``dispatch``."""
+        request._direct = False
+        try:
+            response = await self.dispatch_func(request, self._call_next)
+        except Exception as exc:
+            handler = self._handler(request, exc)
+            if handler is None:
+                raise
+            response = await answer(handler, request, exc)
+        if not isinstance(response, Response):
+            response = await self._accepted(response, request)
+        if response.background is not None or response._sources:
+            hold(response, request)
+        return response
+
+    async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let websockets and the lifespan through."""
+        await self._app(scope, receive, send)
+
+    def _handler(self, request: Request[Any], exc: Exception) -> ExceptionHandler | None:
+        """The handler for an exception raised in this layer, of the application it belongs to."""
+        handlers = _handlers_inside(self._app) or handlers_in(request.scope)
+        if handlers is not None:
+            return handlers.find(request, exc)
+        return http_exception if isinstance(exc, HTTPException) else None
+
+    async def _accepted(self, response: Any, request: Request[Any]) -> Response:
+        """What `dispatch` returned, if it is a response of another kind: an ASGI app."""
+        if not callable(response):
+            raise NoResponseError(
+                f"dispatch of {describe(self.shown_as)} returned {response!r}; return the Response"
+                " from `await call_next(request)`, or your own."
+            )
+        return await Bridge(response).respond(request)
+
+
+def hold(response: Response, request: Request[Any]) -> None:
+    """Leave what a response carries with the exchange, so that no layer can lose it."""
+    exchange = request._exchange or exchange_of(request.scope)
+    if exchange is not None:
+        exchange.hold(response)
+
+
+def check_dispatch(dispatch: Any) -> None:
+    """Raise ``StackError`` unless this is an async function for a layer."""
+    function = inspect.unwrap(dispatch) if callable(dispatch) else dispatch
+    if not is_async_callable(function) and not is_async_callable(dispatch):
+        raise StackError(
+            f"Expected `async def dispatch(request, call_next)`, got {describe(dispatch)}, which is"
+            " not async; write `async def` and `await call_next(request)`."
+        )
+
+
+def _handlers_inside(app: object) -> Handlers | None:
+    """The ``ExceptionMiddleware`` of the application that a layer belongs to."""
+    while app is not None and not getattr(app, "is_router", False):
+        if getattr(app, "is_exception_middleware", False):
+            return app  # type: ignore[return-value]
+        app = getattr(app, "app", None)
+    return None

@@ -1,0 +1,96 @@
+"""The outermost layer: unhandled exceptions answered with 500, or the debug page.
+
+Floor 5. Names and behaviour as Starlette 1.10. The exception goes on to the server once the
+response was sent, so that servers log it and test clients raise it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lamella._debug_page import render_html, render_text
+from lamella._outcomes import answer
+from lamella.engine.exchange import exchange_of
+from lamella.engine.service import Service
+from lamella.engine.stack import link
+from lamella.responses import HTMLResponse, PlainTextResponse
+
+if TYPE_CHECKING:
+    from lamella.requests import Request
+    from lamella.responses import Response
+    from lamella.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
+
+__all__ = ["ServerErrorMiddleware"]
+
+
+class ServerErrorMiddleware(Service):
+    """Answers what nobody handled.
+
+    Args:
+        app: what is inside.
+        handler: ``handler(request, exc)`` for the 500, sync or async; "Internal Server Error"
+            without one.
+        debug: show the debug page instead. Never in production: it shows source and variables.
+    """
+
+    def __init__(
+        self, app: ASGIApp, handler: ExceptionHandler | None = None, debug: bool = False
+    ) -> None:
+        self.app = app
+        self.handler = handler
+        self.debug = debug
+
+    @property
+    def app(self) -> ASGIApp:
+        """What is inside this layer."""
+        return self._app
+
+    @app.setter
+    def app(self, app: ASGIApp) -> None:
+        self._app = app
+        self._inner = link(app)
+
+    async def respond(self, request: Request[Any]) -> Response:
+        """The service face."""
+        try:
+            return await self._inner(request)
+        except Exception as exc:
+            exchange = request._exchange or exchange_of(request.scope)
+            if exchange is not None:
+                if exchange.explains(exc) or exchange.status is not None:
+                    raise  # nobody to answer, or too late to
+            return await self.answer(request, exc)
+
+    async def answer(self, request: Request[Any], exc: Exception) -> Response:
+        """The 500 response of an exception; it carries the exception to the edge."""
+        traceback = exc.__traceback__
+        if self.debug:
+            response = self.debug_response(request, exc)
+        elif self.handler is None:
+            response = self.error_response(request, exc)
+        else:
+            response = await answer(self.handler, request, exc)
+        response.exception = exc.with_traceback(traceback)
+        return response
+
+    async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let websockets and the lifespan through."""
+        await self._app(scope, receive, send)
+
+    def debug_response(self, request: Request[Any], exc: Exception) -> Response:
+        """The debug page, or its text for clients that do not ask for HTML."""
+        if "text/html" in request.headers.get("accept", ""):
+            return HTMLResponse(self.generate_html(exc), status_code=500)
+        return PlainTextResponse(self.generate_plain_text(exc), status_code=500)
+
+    def error_response(self, request: Request[Any], exc: Exception) -> Response:
+        """The answer without a handler."""
+        return PlainTextResponse("Internal Server Error", status_code=500)
+
+    def generate_html(self, exc: Exception, limit: int = 7) -> str:
+        """The debug page; ``limit`` is the lines of source shown around each line."""
+        return render_html(exc, limit=limit)
+
+    def generate_plain_text(self, exc: Exception) -> str:
+        """The traceback as text."""
+        return render_text(exc)

@@ -1,0 +1,129 @@
+"""The innermost layer: exceptions of endpoints answered by handlers.
+
+Floor 5. Names and behaviour as Starlette 1.10. Its handlers also serve the layers further out and
+the routes' own layers, wherever an exception is raised.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lamella._outcomes import HANDLERS, answer, http_exception, lookup
+from lamella.engine.exchange import exchange_of
+from lamella.engine.service import Service
+from lamella.engine.stack import link
+from lamella.exceptions import HTTPException, ResponseStartedError, StackError, WebSocketException
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lamella.requests import Request
+    from lamella.responses import Response
+    from lamella.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
+
+__all__ = ["ExceptionMiddleware", "HTTPException"]
+
+
+class ExceptionMiddleware(Service):
+    """Answers exceptions by handlers, looked up by status, then by class.
+
+    Args:
+        app: what is inside.
+        handlers: status code or exception class to ``handler(request, exc)``, sync or async.
+        debug: kept for Starlette's signature.
+        server_error: makes the 500 response of an exception that no handler is for; without it
+            such an exception passes on.
+    """
+
+    is_exception_middleware = True
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        handlers: Mapping[Any, ExceptionHandler] | None = None,
+        debug: bool = False,
+        server_error: ExceptionHandler | None = None,
+    ) -> None:
+        self.app = app
+        self.debug = debug
+        self.server_error = server_error
+        self._status_handlers: dict[int, ExceptionHandler] = {}
+        self._exception_handlers: dict[Any, ExceptionHandler] = {
+            HTTPException: self.http_exception,
+            WebSocketException: self.websocket_exception,
+        }
+        for key, handler in (handlers or {}).items():
+            self.add_exception_handler(key, handler)
+
+    @property
+    def app(self) -> ASGIApp:
+        """What is inside this layer."""
+        return self._app
+
+    @app.setter
+    def app(self, app: ASGIApp) -> None:
+        self._app = app
+        self._inner = link(app)
+
+    def add_exception_handler(
+        self, exc_class_or_status_code: int | type[Exception], handler: ExceptionHandler
+    ) -> None:
+        """Register a handler for a status code or for an exception class and its subclasses."""
+        if isinstance(exc_class_or_status_code, int):
+            self._status_handlers[exc_class_or_status_code] = handler
+        elif isinstance(exc_class_or_status_code, type) and issubclass(
+            exc_class_or_status_code, Exception
+        ):
+            self._exception_handlers[exc_class_or_status_code] = handler
+        else:
+            raise StackError(
+                "Expected a status code or an Exception class as the key of an exception handler,"
+                f" got {exc_class_or_status_code!r}."
+            )
+
+    def find(self, request: Request[Any], exc: Exception) -> ExceptionHandler | None:
+        """The handler for an exception, or None if it goes unhandled."""
+        handler = lookup(self._status_handlers, self._exception_handlers, exc)
+        if handler is None and self.server_error is not None:
+            exchange = request._exchange or exchange_of(request.scope)
+            if exchange is None or not exchange.explains(exc):
+                return self.server_error
+        return handler
+
+    async def respond(self, request: Request[Any]) -> Response:
+        """The service face."""
+        request.scope[HANDLERS] = self
+        try:
+            return await self._inner(request)
+        except Exception as exc:
+            handler = self.find(request, exc)
+            if handler is None:
+                raise
+            check_not_started(request, exc)
+            return await answer(handler, request, exc)
+
+    async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let websockets and the lifespan through."""
+        await self._app(scope, receive, send)
+
+    async def http_exception(self, request: Request[Any], exc: Exception) -> Response:
+        """Answer an ``HTTPException`` that no handler of the application is for."""
+        return http_exception(request, exc)
+
+    async def websocket_exception(self, websocket: Any, exc: Exception) -> None:
+        """Close a websocket with the code of a ``WebSocketException``."""
+        if isinstance(exc, WebSocketException):
+            await websocket.close(code=exc.code, reason=exc.reason)
+
+
+def check_not_started(request: Request[Any], exc: Exception) -> None:
+    """Raise unless a response may still be made.
+
+    Raises:
+        ResponseStartedError: a foreign app has sent the start of one already; caused by ``exc``.
+    """
+    exchange = request._exchange
+    if exchange is not None and exchange.status is not None:
+        raise ResponseStartedError(
+            "Caught handled exception, but response already started."
+        ) from exc

@@ -1,0 +1,619 @@
+"""What goes out: ``Response`` and its kin.
+
+Floor 3. Names and behaviour as Starlette 1.10. A response is a value until it is called as an ASGI
+app, which the engine's edge does once. Header names and values are checked when they are set.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
+from email.utils import format_datetime, formatdate
+from functools import lru_cache
+from http.cookies import SimpleCookie
+from mimetypes import guess_type as _guess_type
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from urllib.parse import quote
+
+from lamella._file_body import file_pieces, stat_file
+from lamella._headers import check_header
+from lamella._ranges import (
+    NOT_MODIFIED_HEADERS,
+    FileFacts,
+    MalformedRangeHeader,
+    RangeNotSatisfiable,
+    content_disposition,
+    etag_for,
+    http_date,
+    plan_file,
+)
+from lamella.concurrency import iterate_in_threadpool
+from lamella.datastructures import URL, Headers, MutableHeaders
+from lamella.engine.inbound import Feed, Inbound
+from lamella.engine.interrupt import Interrupt
+from lamella.exceptions import ClientDisconnect
+
+if TYPE_CHECKING:
+    from lamella._ranges import FilePlan
+    from lamella.background import BackgroundTask
+    from lamella.types import Message, Receive, Scope, Send
+
+Content = str | bytes | memoryview
+SyncContentStream = Iterable[Content]
+AsyncContentStream = AsyncIterable[Content]
+ContentStream = AsyncContentStream | SyncContentStream
+SameSite = Literal["lax", "strict", "none"]
+
+_BODILESS: Final = frozenset((204, 304))
+
+
+def guess_type(url: str | os.PathLike[str], strict: bool = True) -> tuple[str | None, str | None]:
+    """The media type and encoding that a file's name suggests (as ``mimetypes.guess_type``)."""
+    return _guess_type(os.fspath(url), strict)
+
+
+class Response:
+    """A whole response: status, headers and body.
+
+    Args:
+        content: the body; ``str`` is encoded with ``charset``.
+        status_code: the HTTP status.
+        headers: names and values; ``content-length`` and ``content-type`` are added if missing.
+        media_type: the content type; ``text/*`` gets the charset.
+        background: run after the response was sent.
+
+    Attributes:
+        exception: the unhandled exception that this response reports, if any. The edge raises it
+            to the server once the response was sent.
+
+    Raises:
+        ValueError: a header name or value that could split the response (RFC 9110 section 5.5).
+    """
+
+    media_type: str | None = None
+    charset: str = "utf-8"
+    status_code: int
+    body: bytes | memoryview
+    raw_headers: list[tuple[bytes, bytes]]
+    background: Callable[[], Awaitable[None]] | None = None
+    exception: Exception | None = None
+    # Where the body comes from, if not from `body`; and everything it ever came from, to be closed.
+    _stream: AsyncContentStream | None = None
+    _sources: tuple[AsyncContentStream, ...] = ()
+    # Whether `settle` has to run before a layer may look at the status and the headers.
+    _unsettled = False
+
+    def __init__(
+        self,
+        content: Any = None,
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
+        media_type: str | None = None,
+        background: BackgroundTask | None = None,
+    ) -> None:
+        self.status_code = status_code
+        if media_type is not None:
+            self.media_type = media_type
+        self.background = background
+        self.body = self.render(content)
+        self.init_headers(headers)
+
+    def render(self, content: Any) -> bytes | memoryview:
+        """Turn the content into the bytes of the body."""
+        if content is None:
+            return b""
+        if isinstance(content, bytes):
+            return content
+        if isinstance(content, memoryview):
+            view = cast("memoryview[int]", content)
+            return view.cast("B") if view.c_contiguous else view.tobytes()
+        if isinstance(content, str):
+            return content.encode(self.charset)
+        return bytes(_encoded(content, self.charset))
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """Set ``raw_headers`` from the given ones, the body's length and the media type."""
+        raw: list[tuple[bytes, bytes]] = []
+        needs_length = needs_type = True
+        if headers:
+            for name, value in headers.items():
+                check_header(name, value)
+                key = name.lower().encode("latin-1")
+                raw.append((key, value.encode("latin-1")))
+                if key == b"content-length":
+                    needs_length = False
+                elif key == b"content-type":
+                    needs_type = False
+        body = getattr(self, "body", None)
+        if needs_length and body is not None and _has_body(self.status_code):
+            raw.append((b"content-length", b"%d" % len(body)))
+        if needs_type and self.media_type is not None:
+            raw.append(_content_type(self.media_type, self.charset))
+        self.raw_headers = raw
+
+    @property
+    def headers(self) -> MutableHeaders:
+        """The response headers, case-insensitive; changes go out."""
+        found = self.__dict__.get("_headers")
+        if found is None:
+            found = self._headers = MutableHeaders(raw=self.raw_headers)
+        return cast("MutableHeaders", found)
+
+    # -- cookies -------------------------------------------------------------------------------
+
+    def set_cookie(
+        self,
+        key: str,
+        value: str = "",
+        max_age: int | None = None,
+        expires: datetime | str | int | None = None,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: SameSite | None = "lax",
+        partitioned: bool = False,
+    ) -> None:
+        """Add a ``Set-Cookie`` header (RFC 6265 section 4.1).
+
+        Args:
+            key: the cookie's name, an RFC 9110 token.
+            value: its value, quoted where it has to be.
+            max_age: seconds to live.
+            expires: a date, or seconds from now.
+            path: the path it is sent for.
+            domain: the domain it is sent to.
+            secure: only over https.
+            httponly: not for scripts.
+            samesite: "lax", "strict" or "none".
+            partitioned: keep it apart for each top-level site (CHIPS).
+
+        Raises:
+            ValueError: an attribute that could end the cookie or the header.
+        """
+        cookie: SimpleCookie = SimpleCookie()
+        cookie[key] = value
+        pieces = [cookie[key].OutputString()]
+        if domain is not None:
+            pieces.append(f"Domain={_attribute('domain', domain)}")
+        if expires is not None:
+            pieces.append(f"expires={_attribute('expires', _cookie_date(expires))}")
+        if httponly:
+            pieces.append("HttpOnly")
+        if max_age is not None:
+            pieces.append(f"Max-Age={int(max_age)}")
+        if partitioned:
+            pieces.append("Partitioned")
+        if path is not None:
+            pieces.append(f"Path={_attribute('path', path)}")
+        if samesite is not None:
+            if samesite.lower() not in ("lax", "strict", "none"):
+                raise ValueError(
+                    f"Expected samesite to be 'strict', 'lax' or 'none', got {samesite!r}."
+                )
+            pieces.append(f"SameSite={samesite}")
+        if secure:
+            pieces.append("Secure")
+        line = "; ".join(pieces)
+        check_header("set-cookie", line)
+        self.raw_headers.append((b"set-cookie", line.encode("latin-1")))
+
+    def delete_cookie(
+        self,
+        key: str,
+        path: str = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: SameSite | None = "lax",
+        partitioned: bool = False,
+    ) -> None:
+        """Make the client forget a cookie; path and domain must be those it was set with."""
+        self.set_cookie(
+            key,
+            max_age=0,
+            expires=0,
+            path=path,
+            domain=domain,
+            secure=secure,
+            httponly=httponly,
+            samesite=samesite,
+            partitioned=partitioned,
+        )
+
+    # -- the body as a stream ------------------------------------------------------------------
+
+    @property
+    def body_iterator(self) -> AsyncContentStream:
+        """The body, piece by piece, whatever kind of response this is.
+
+        Set it to send something else: the old one may be drawn from, and is closed in the end.
+        A ``content-length`` that was set stays; change it if the length changes.
+        """
+        return _once(self.body) if self._stream is None else self._stream
+
+    @body_iterator.setter
+    def body_iterator(self, content: AsyncContentStream) -> None:
+        self._stream = content
+        self._sources += (content,)
+
+    async def aclose(self) -> None:
+        """Close everything the body ever came from, the newest first, whether it was sent or not.
+
+        Raises:
+            BaseException: the first error that a source's own cleanup raised.
+        """
+        sources, self._sources = self._sources, ()
+        error: BaseException | None = None
+        for source in reversed(sources):
+            close = getattr(source, "aclose", None)
+            if close is not None:
+                try:
+                    await close()
+                except BaseException as exc:
+                    error = error or exc
+        if error is not None:
+            raise error
+
+    async def settle(self, scope: Scope) -> None:
+        """Find out status and headers as far as they hang on the request (files and ranges)."""
+
+    # -- the ASGI face -------------------------------------------------------------------------
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response (ASGI HTTP spec), then run its background task.
+
+        Raises:
+            ClientDisconnect: a stream's client left, where ``send`` says so (spec 2.4).
+        """
+        if scope["type"] == "websocket":
+            send = _denial(send)
+        if self._stream is None:
+            await self._send_whole(send)
+        else:
+            await self._send_stream(scope, receive, send)
+        if self.background is not None:
+            await self.background()
+
+    async def _send_whole(self, send: Send) -> None:
+        await send(self._start())
+        await send({"type": "http.response.body", "body": self.body})
+
+    def _start(self) -> Message:
+        headers = self.raw_headers
+        return {"type": "http.response.start", "status": self.status_code, "headers": headers}
+
+    async def stream_response(self, send: Send) -> None:
+        """Send start, every piece of ``body_iterator``, and the last message."""
+        await send(self._start())
+        async for chunk in self.body_iterator:
+            data = _encoded(chunk, self.charset)
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        guarded = _GuardedSend(send)
+        try:
+            if scope["type"] == "websocket" or _send_tells(scope):
+                await self.stream_response(guarded)
+            else:
+                await self._stream_until_left(receive, guarded)
+        except OSError as exc:
+            if exc is not guarded.error:
+                raise
+            raise ClientDisconnect from exc
+        finally:
+            await self.aclose()
+
+    async def _stream_until_left(self, receive: Receive, send: Send) -> None:
+        """Stream where ``send`` is silent about a client that left (spec below 2.4)."""
+        feed = getattr(receive, "__self__", None)
+        if isinstance(feed, Feed) and feed.shared:
+            with Interrupt(feed.inbound):
+                await self.stream_response(send)
+            return
+        inbound = Inbound(receive)
+        try:
+            with Interrupt(inbound):
+                await self.stream_response(send)
+        finally:
+            await inbound.close()
+
+
+class _GuardedSend:
+    """A ``send`` that remembers its own error, to tell it from an error of the stream's."""
+
+    __slots__ = ("_send", "error")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.error: OSError | None = None
+
+    async def __call__(self, message: Message) -> None:
+        try:
+            await self._send(message)
+        except OSError as exc:
+            self.error = exc
+            raise
+
+
+class HTMLResponse(Response):
+    """A page."""
+
+    media_type = "text/html"
+
+
+class PlainTextResponse(Response):
+    """Plain text."""
+
+    media_type = "text/plain"
+
+
+# The same text as `json.dumps` with these arguments gives, without making an encoder each time.
+_encode_json = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, indent=None, separators=(",", ":")
+).encode
+
+
+class JSONResponse(Response):
+    """JSON, compact, UTF-8.
+
+    Raises:
+        TypeError: a value that JSON cannot hold.
+        ValueError: NaN or infinity (RFC 8259 section 6).
+    """
+
+    media_type = "application/json"
+
+    def __init__(
+        self,
+        content: Any,
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
+        media_type: str | None = None,
+        background: BackgroundTask | None = None,
+    ) -> None:
+        super().__init__(content, status_code, headers, media_type, background)
+
+    def render(self, content: Any) -> bytes:
+        """Encode the content as JSON."""
+        return _encode_json(content).encode("utf-8")
+
+
+class RedirectResponse(Response):
+    """A redirect, 307 unless another status is given."""
+
+    def __init__(
+        self,
+        url: str | URL,
+        status_code: int = 307,
+        headers: Mapping[str, str] | None = None,
+        background: BackgroundTask | None = None,
+    ) -> None:
+        super().__init__(b"", status_code, headers, None, background)
+        self.headers["location"] = quote(str(url), safe=":/%#?=@[]!$&'()*+,;")
+
+
+class StreamingResponse(Response):
+    """A response whose body is made while it is sent.
+
+    Args:
+        content: an async iterable, or a sync one, which is then iterated in the thread pool.
+        status_code: the HTTP status.
+        headers: names and values.
+        media_type: the content type.
+        background: run after the response was sent.
+    """
+
+    def __init__(
+        self,
+        content: ContentStream,
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
+        media_type: str | None = None,
+        background: BackgroundTask | None = None,
+    ) -> None:
+        if isinstance(content, AsyncIterable):
+            self.body_iterator = content
+        else:
+            self.body_iterator = iterate_in_threadpool(content)
+        self.status_code = status_code
+        if media_type is not None:
+            self.media_type = media_type
+        self.background = background
+        self.init_headers(headers)
+
+    async def listen_for_disconnect(self, receive: Receive) -> None:
+        """Wait for ``http.disconnect`` (for subclasses written for Starlette)."""
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+class FileResponse(Response):
+    """A file, with conditions and ranges (RFC 9110 sections 13 and 14).
+
+    Status and headers are settled when the endpoint returns it, so layers see what goes out. A
+    copy that the client holds is answered with 304, unlike Starlette's.
+
+    Args:
+        path: of the file.
+        status_code: the HTTP status; conditions and ranges count for 200 alone.
+        headers: names and values.
+        media_type: the content type; guessed from the name without it.
+        background: run after the response was sent.
+        filename: offered to the client, in ``content-disposition``.
+        stat_result: of the file, if it is known already.
+        content_disposition_type: "attachment" or "inline".
+
+    Raises:
+        RuntimeError: when it is settled: there is no such file, or it is no regular one.
+    """
+
+    chunk_size = 64 * 1024
+    max_ranges = 100
+    _unsettled = True
+    _plan: FilePlan
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
+        media_type: str | None = None,
+        background: BackgroundTask | None = None,
+        filename: str | None = None,
+        stat_result: os.stat_result | None = None,
+        content_disposition_type: str = "attachment",
+    ) -> None:
+        self.path = path
+        self.status_code = status_code
+        self.filename = filename
+        guessed = guess_type(filename or path)[0]
+        self.media_type = media_type or guessed or "application/octet-stream"
+        self.background = background
+        self.init_headers(headers)
+        self.headers.setdefault("accept-ranges", "bytes")
+        if filename is not None:
+            disposition = content_disposition(content_disposition_type, filename)
+            self.headers.setdefault("content-disposition", disposition)
+        self.stat_result = stat_result
+        if stat_result is not None:
+            self.set_stat_headers(stat_result)
+
+    def set_stat_headers(self, stat_result: os.stat_result) -> None:
+        """Set length, date and tag, where they are not set."""
+        size, mtime = stat_result.st_size, stat_result.st_mtime
+        self.headers.setdefault("content-length", str(size))
+        self.headers.setdefault("last-modified", http_date(mtime))
+        self.headers.setdefault("etag", etag_for(mtime, size))
+
+    async def settle(self, scope: Scope) -> None:
+        """Look at the file and at the request's conditions and ranges, once."""
+        if not self._unsettled:
+            return
+        found = self.stat_result or await stat_file(self.path)
+        self.set_stat_headers(found)
+        get = self.headers.get
+        facts = FileFacts(
+            found.st_size, get("content-type", ""), get("etag"), get("last-modified")
+        )
+        is_http = scope["type"] == "http"
+        self._plan = plan = plan_file(
+            scope["method"] if is_http else "",
+            Headers(scope=scope),
+            facts,
+            make_boundary=lambda: secrets.token_hex(13),
+            status=self.status_code,
+            max_ranges=self.max_ranges,
+        )
+        self._unsettled = False
+        self.status_code = plan.status
+        if plan.text is not None:
+            self.raw_headers[:] = [
+                (b"content-length", b"%d" % len(plan.text)),
+                _content_type("text/plain", self.charset),
+            ]
+        elif plan.status == 304:
+            kept = [pair for pair in self.raw_headers if pair[0].decode() in NOT_MODIFIED_HEADERS]
+            self.raw_headers[:] = kept
+        for name, value in plan.headers:
+            self.headers[name] = value
+
+    @property
+    def body_iterator(self) -> AsyncContentStream:
+        """The bytes that go out, read from the file."""
+        if self._stream is not None:
+            return self._stream
+        if self._unsettled:
+            raise RuntimeError(
+                "Expected a settled FileResponse; `await response.settle(scope)` before reading"
+                " its body_iterator outside of an application."
+            )
+        pieces = self._pieces()
+        self._sources += (pieces,)
+        return pieces
+
+    @body_iterator.setter
+    def body_iterator(self, content: AsyncContentStream) -> None:
+        self._stream = content
+        self._sources += (content,)
+
+    def _pieces(self) -> AsyncContentStream:
+        if self._plan.text is not None:
+            return _once(self._plan.text.encode(self.charset))
+        return file_pieces(self.path, self._plan, self.chunk_size)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file, by the server's own means where it offers them (pathsend extension)."""
+        await self.settle(scope)
+        plan = self._plan
+        if self._stream is None and (plan.text or not plan.ranges):
+            self.body = b"" if plan.text is None else plan.text.encode(self.charset)
+        elif self._stream is None:
+            is_whole = plan.status != 206
+            if is_whole and "http.response.pathsend" in (scope.get("extensions") or {}):
+                await send(self._start())
+                await send({"type": "http.response.pathsend", "path": str(self.path)})
+                if self.background is not None:
+                    await self.background()
+                return
+            self.body_iterator = self._pieces()
+        await super().__call__(scope, receive, send)
+
+
+def _has_body(status: int) -> bool:
+    return status >= 200 and status not in _BODILESS
+
+
+@lru_cache(maxsize=256)
+def _content_type(media_type: str, charset: str) -> tuple[bytes, bytes]:
+    if media_type.startswith("text/") and "charset=" not in media_type.lower():
+        media_type += "; charset=" + charset
+    check_header("content-type", media_type)
+    return b"content-type", media_type.encode("latin-1")
+
+
+def _encoded(content: Content, charset: str) -> bytes | memoryview:
+    return content if isinstance(content, bytes | memoryview) else content.encode(charset)
+
+
+async def _once(body: bytes | memoryview) -> AsyncIterator[Content]:
+    yield body
+
+
+def _attribute(name: str, value: str) -> str:
+    if ";" in value or any(ord(character) < 32 or ord(character) == 127 for character in value):
+        raise ValueError(
+            f"Expected a cookie's {name} without ';' and control characters, got {value!r}."
+        )
+    return value
+
+
+def _cookie_date(expires: datetime | str | int) -> str:
+    if isinstance(expires, datetime):
+        return format_datetime(expires, usegmt=True)
+    if isinstance(expires, int):
+        return formatdate(time.time() + expires, usegmt=True)
+    return expires
+
+
+def _send_tells(scope: Scope) -> bool:
+    """Whether ``send`` raises for a client that left (ASGI HTTP spec 2.4)."""
+    version = scope.get("asgi", {}).get("spec_version", "2.0")
+    major, _, minor = version.partition(".")
+    return (int(major), int(minor or 0)) >= (2, 4)
+
+
+def _denial(send: Send) -> Send:
+    """Answer a websocket's handshake (ASGI extension ``websocket.http.response``)."""
+
+    async def deny(message: Message) -> None:
+        if message["type"].startswith("http.response."):
+            message = {**message, "type": "websocket." + message["type"]}
+        await send(message)
+
+    return deny
