@@ -16,13 +16,13 @@ import contextvars
 import html
 import linecache
 import os
-import platform
 import queue
 import re
+import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -42,69 +42,61 @@ _STYLE = """
 --red:#b42318;--hot:#fdecea;--mark:#f9c5bf;--code:#fbfbfa;--name:#0b5cad}
 @media(prefers-color-scheme:dark){:root{--bg:#14171a;--card:#1c2024;--ink:#e4e6e8;--dim:#959ca4;
 --line:#30363c;--red:#ff8a80;--hot:#3b2023;--mark:#7d3336;--code:#171a1e;--name:#79b8ff}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
-pre,code,dl,.at{font:13px/1.55 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
+*{box-sizing:border-box} body{margin:0;background:var(--bg);color:var(--ink)}
+body,h1,h2{font:15px/1.5 system-ui,sans-serif}
+pre,code,dl,.at,.lines b{font:13px/1.55 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 pre,dd{margin:0;white-space:pre-wrap;overflow-wrap:anywhere}
 header>div,main,footer{max-width:1040px;margin:0 auto;padding:0 20px}
 header{background:var(--card);border-top:4px solid var(--red);padding:26px 0 22px}
-h1,h2{margin:0;font:650 25px/1.3 system-ui,sans-serif;color:var(--red);overflow-wrap:anywhere}
-h2{font-size:18px}
-h1 span,h2 span{color:var(--dim);font-weight:400}
+h1,h2{margin:0;font-size:18px;font-weight:650;color:var(--red);overflow-wrap:anywhere}
+h1{font-size:25px} h1 span,h2 span{color:var(--dim);font-weight:400}
 .message{font-size:15px;margin-top:8px}
-.at,.gap,.cause p,footer,header p,.fold>summary,.locals summary{color:var(--dim)}
-header p{margin:12px 0 0}
-main{padding-top:12px}
+.at,.gap,.cause p,footer,header p,.fold>summary,.locals summary,b{color:var(--dim)}
+header p{margin:12px 0 0} .cause p{margin:0 0 2px} main{padding-top:12px}
 .cause{margin:30px 0 12px;padding-top:20px;border-top:1px solid var(--line)}
-.cause p{margin:0 0 2px}
-.deep1{margin-left:22px} .deep2{margin-left:44px} .deep3{margin-left:66px}
+section{margin-bottom:24px} .deep1{margin-left:22px} .deep2{margin-left:44px}
+.deep3{margin-left:66px}
 summary{cursor:pointer;padding:7px 14px;overflow-wrap:anywhere}
 summary:hover,.lines,.fold>pre{background:var(--code)}
 .frame,.fold{background:var(--card);border:1px solid var(--line);border-radius:8px;margin:10px 0}
 .fold .frame{margin:0;border-width:1px 0 0;border-radius:0}
 .frame>summary code{font-weight:650;margin-right:10px}
-.lines,.locals,.fold>pre{border-top:1px solid var(--line);padding:6px 0}
+.lines,.locals,.fold>pre{border-top:1px solid var(--line)} .lines{padding:6px 0}
 .lines div{display:flex;padding-right:14px}
-.lines b{flex:none;width:58px;padding-right:14px;text-align:right;font-weight:400;opacity:.55;
-user-select:none}
+.lines b{flex:none;width:58px;padding-right:14px;text-align:right;user-select:none}
 .lines .now{background:var(--hot);box-shadow:inset 3px 0 var(--red)}
 mark{background:var(--mark);color:inherit;border-radius:3px}
-.locals summary,.gap,footer{font-size:13px}
 dl{display:grid;grid-template-columns:minmax(90px,max-content) 1fr;gap:2px 18px;margin:0}
-dl,.fold>pre{padding:6px 14px 6px 28px}
+dl{padding:0 14px 10px 28px} .fold>pre{padding:10px 14px}
 dt{color:var(--name);overflow-wrap:anywhere}
-footer{padding:14px 20px 36px}
+.locals summary,.gap,footer{font-size:13px} footer{padding:14px 20px 36px}
 @media(max-width:640px){dl{display:block} dd{margin:0 0 6px 14px} section{margin-left:8px}}
 """
 
-_FIRST_FRAMES, _LAST_FRAMES, _OPEN_FRAMES = 10, 30, 10
-_MAX_EXCEPTIONS = 20
+_FIRST_FRAMES, _LAST_FRAMES, _OPEN_FRAMES, _MAX_EXCEPTIONS = 10, 30, 10, 20
 _MAX_LOCALS, _MAX_ITEMS, _MAX_VALUE, _MAX_REPR = 30, 10, 200, 10_000
 _MAX_LINE, _MAX_MESSAGE, _MAX_TRACEBACK = 300, 4_000, 64 * 1024
-# Bytes allowed for the markup between the parts that are weighed.
-_MARGIN = 500
-
-_LATE = "<not shown: took too long>"
-_HIDDEN = "[hidden]"
+_MARGIN = 500  # bytes for the markup between the parts that are weighed
+_LATE, _HIDDEN = "<not shown: took too long>", "[hidden]"
+# Patterns are left to re's cache: most processes never show a page.
 _SECRET = (
-    r"(?:pass(?:w|phr)|secret|token|authorization|(?:api|private)[_-]?key|credential|cookie|jwt)"
+    r"(?:passw|passphrase|pwd|secret|token|authori[sz]ation|(?:api|private)[_-]?key"
+    r"|credential|cookie|jwt)"
 )
-_SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
 _QUOTED = r"""b?'(?:[^'\\]|\\.)*+'?|b?"(?:[^"\\]|\\.)*+"?"""
 # The value after a name that looks secret, a bearer token, the password in a URL.
-_SECRET_TEXT = re.compile(
-    rf"""({_SECRET}[\w-]{{0,40}}+['"]?\s*+[:=,]\s*+)(?:{_QUOTED}|[^\s,'")}}\]]++)"""
-    r"""|(\bbearer\s)[^\s'"]++|(://[^\s:/@'"]{0,80}+:)[^\s/@'"]++(?=@)""",
-    re.IGNORECASE | re.DOTALL,
+_SECRET_TEXT = (
+    rf"""(?is)({_SECRET}[\w-]{{0,40}}+['"]?\s*+[:=,]\s*+)(?:{_QUOTED}|[^\s,'")}}\]]++)"""
+    r"""|(\bbearer\s)[^\s'"]++|(://[^\s:/@'"]{0,80}+:)[^\s/@'"]++(?=@)"""
 )
 _BRACKETS: dict[Any, str] = {dict: "{ }", set: "{ }", frozenset: "{ }", list: "[ ]", tuple: "( )"}
-_SITE = re.compile(r".*[\\/](?:site|dist)-packages[\\/]", re.DOTALL)
+_SITE = r"(?s).*[\\/](?:site|dist)-packages[\\/]"
 _PACKAGE = f"{Path(__file__).parent}{os.sep}"
 # Not sysconfig's: this one is spelt as the file names in frames are.
 _STDLIB = f"{Path(os.__file__).parent}{os.sep}"
 
 
-@dataclass(slots=True)
+@dataclass
 class _Frame:
     """One call on the way to the error, with at most ``_MAX_LOCALS`` of its variables."""
 
@@ -120,7 +112,7 @@ class _Frame:
     values: list[str] = field(default_factory=list[str])
 
 
-@dataclass(slots=True)
+@dataclass
 class _Section:
     """One exception; ``depth`` counts the groups around it, the most recent frame is first."""
 
@@ -131,7 +123,7 @@ class _Section:
     message: str = ""
 
 
-@dataclass(slots=True)
+@dataclass
 class _Budget:
     """Counts the bytes of UTF-8 that are left, and drops what does not fit any more."""
 
@@ -229,16 +221,16 @@ def _frames(exc: BaseException) -> list[_Frame]:
 
 def _frame(call: TracebackType) -> _Frame:
     """Take one call from a traceback, with its local variables but nothing of them read."""
-    frame, code = call.tb_frame, call.tb_frame.f_code
+    code = call.tb_frame.f_code
     names: list[tuple[str, Any]] = []
     with suppress(Exception):  # a class body may have any mapping for its names
         names = [
             (name, value)
-            for name, value in frame.f_locals.items()
-            if not (name.startswith("__") and frame.f_code.co_name == "<module>")
+            for name, value in call.tb_frame.f_locals.items()
+            if not (name.startswith("__") and code.co_name == "<module>")
         ]
     filename = code.co_filename
-    folded = filename.startswith(("<frozen ", _PACKAGE, _STDLIB)) or bool(_SITE.match(filename))
+    folded = filename.startswith(("<frozen ", _PACKAGE, _STDLIB)) or bool(re.match(_SITE, filename))
     more, line = max(len(names) - _MAX_LOCALS, 0), call.tb_lineno or 0
     return _Frame(call, filename, code.co_qualname, line, names[:_MAX_LOCALS], more, folded)
 
@@ -257,8 +249,7 @@ def _lines(frame: _Frame, limit: int) -> list[tuple[int, str]]:
 def _columns(frame: _Frame, text: str) -> tuple[int, int]:
     """Find the characters of a line that were being evaluated; (0, 0) for all or unknown."""
     positions = frame.call.tb_frame.f_code.co_positions()
-    unknown = (None, None, None, None)
-    position = next(islice(positions, frame.call.tb_lasti // 2, None), unknown)
+    position = next(islice(positions, frame.call.tb_lasti // 2, None), (None,) * 4)
     line, end_line, column, end_column = position
     if line != frame.line or column is None or end_column is None:
         return 0, 0
@@ -273,9 +264,11 @@ def _read(jobs: Sequence[Callable[[], str]]) -> list[str]:
     texts = [_LATE] * len(jobs)
     deadline = time.monotonic() + PATIENCE
     position = 0
-    with suppress(RuntimeError):  # a platform or moment without threads
+    try:
         while position < len(jobs) and time.monotonic() < deadline:
             position = _read_until_stuck(jobs, texts, position, deadline)
+    except RuntimeError:  # a platform or moment without threads
+        return [_quiet(job) for job in jobs]
     return texts
 
 
@@ -349,10 +342,10 @@ def _traceback_text(exc: BaseException) -> str:
 
 def _value(name: str, value: Any) -> str:
     """Give a bounded text for a local variable, with what looks secret hidden."""
-    if value is not None and _SECRET_NAME.search(name):
+    if value is not None and re.search(_SECRET, name, re.IGNORECASE):
         return _HIDDEN
     text = _shown(value, 3)[:_MAX_REPR]
-    text = _SECRET_TEXT.sub(lambda found: f"{found[1] or found[2] or found[3]}{_HIDDEN}", text)
+    text = re.sub(_SECRET_TEXT, lambda seen: f"{seen[1] or seen[2] or seen[3]}{_HIDDEN}", text)
     return text if len(text) <= _MAX_VALUE else f"{text[: _MAX_VALUE - 3]}..."
 
 
@@ -373,7 +366,7 @@ def _shown(value: Any, depth: int) -> str:
             shown.append("...")
         comma = "," if kind is tuple and len(value) == 1 else ""
         return f"{opening}{', '.join(shown)}{comma}{closing}"
-    return _exact(repr(value))[:_MAX_REPR]
+    return _exact(repr(value)[:_MAX_REPR])
 
 
 def _page(exc: BaseException, limit: int) -> str:
@@ -481,7 +474,7 @@ def _short_path(filename: str) -> str:
     roots = [f"{Path(_PACKAGE).parent}{os.sep}", _STDLIB]
     with suppress(OSError):  # the folder we are in may be gone
         roots.append(f"{Path.cwd()}{os.sep}")
-    site = _SITE.match(filename)
+    site = re.match(_SITE, filename)
     root = site[0] if site else next((root for root in roots if filename.startswith(root)), "")
     return filename.removeprefix(root).replace(os.sep, "/")
 
@@ -501,7 +494,7 @@ def _document(title: str, body: str) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<meta name="robots" content="noindex">'
         f"<title>{_escape(title)}</title><style>{_STYLE}</style></head><body>{body}"
-        f"<footer>Python {platform.python_version()}. This page is shown because debug is on; "
+        f"<footer>Python {sys.version.split()[0]}. This page is shown because debug is on; "
         "it tells of the code and its values, so keep it off the open network.</footer>"
         "</body></html>"
     )

@@ -43,7 +43,8 @@ def is_async_callable(obj: Any) -> Any:
     """
     obj = _unwrap_partial(obj)
     # Of the type, as Python calls it: a class whose objects are async is itself called like any.
-    called = getattr(type(obj), "__call__", None)  # noqa: B004
+    cls: type = type(obj)  # pyright: ignore[reportUnknownVariableType]
+    called = getattr(cls, "__call__", None)  # noqa: B004 - it is looked into
     return any(map(iscoroutinefunction, (obj, called)))  # pyright: ignore[reportDeprecated]
 
 

@@ -13,7 +13,7 @@ from lamella.datastructures import State
 from lamella.engine.edge import serve
 from lamella.engine.service import Service, twin_of
 from lamella.engine.stack import explain, fold, link
-from lamella.exceptions import StackError
+from lamella.exceptions import StackError, UsageError
 from lamella.middleware import Middleware
 from lamella.middleware.body_limit import RequestBodyLimitMiddleware
 from lamella.middleware.composition import declaration_of, declarations
@@ -84,7 +84,7 @@ class Lamella(Service):
         error_responses: Literal["outside", "inside"] = "outside",
     ) -> None:
         if error_responses not in ("outside", "inside"):
-            raise StackError(
+            raise UsageError(
                 f"Expected error_responses to be 'outside' or 'inside', got {error_responses!r}."
             )
         self.debug = debug

@@ -25,7 +25,7 @@ from lamella.datastructures import (
 )
 from lamella.engine.exchange import Exchange, exchange_of
 from lamella.engine.inbound import Feed, Inbound
-from lamella.exceptions import ClientDisconnect, HTTPException
+from lamella.exceptions import ClientDisconnect, HTTPException, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
@@ -91,7 +91,7 @@ class HTTPConnection(Mapping[str, Any], Generic[StateT]):
 
     def __init__(self, scope: Scope, receive: Receive | None = None) -> None:
         if scope["type"] not in ("http", "websocket"):
-            raise TypeError(
+            raise UsageError(
                 f"Expected a scope of type 'http' or 'websocket', got {scope['type']!r}."
             )
         self.scope = scope
@@ -185,7 +185,7 @@ class HTTPConnection(Mapping[str, Any], Generic[StateT]):
 
     def _from_layer(self, key: str, layer: str) -> Any:
         if key not in self.scope:
-            raise MissingLayerError(
+            raise UsageError(
                 f"Expected scope[{key!r}], which {layer} sets; "
                 f"install {layer} to access request.{key}."
             )
@@ -211,10 +211,6 @@ class HTTPConnection(Mapping[str, Any], Generic[StateT]):
                 " route; the scope has neither."
             )
         return cast("URL", provider.url_path_for(name, **path_params).make_absolute_url(self.base_url))
-
-
-class MissingLayerError(AssertionError):
-    """A property was read that a layer provides which is not installed."""
 
 
 async def empty_receive() -> NoReturn:
@@ -249,7 +245,7 @@ class Request(HTTPConnection[StateT]):
         self, scope: Scope, receive: Receive = empty_receive, send: Send = empty_send
     ) -> None:
         if scope["type"] != "http":
-            raise TypeError(f"Expected a scope of type 'http', got {scope['type']!r}.")
+            raise UsageError(f"Expected a scope of type 'http', got {scope['type']!r}.")
         self.scope = scope
         self._raw_receive = receive
         self._send = send

@@ -297,8 +297,14 @@ class Response:
 
     async def _send_stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         guarded = _GuardedSend(send)
+        feed = getattr(receive, "__self__", None)
         try:
-            if scope["type"] == "websocket" or _send_tells(scope):
+            if isinstance(feed, Feed) and feed.shared:
+                # A client that has left already is not streamed to: its stream never begins.
+                if not await feed.inbound.is_disconnected():
+                    with Interrupt(feed.inbound):
+                        await self.stream_response(guarded)
+            elif scope["type"] == "websocket" or _send_tells(scope):
                 await self.stream_response(guarded)
             else:
                 await self._stream_until_left(receive, guarded)
@@ -310,12 +316,7 @@ class Response:
             await self.aclose()
 
     async def _stream_until_left(self, receive: Receive, send: Send) -> None:
-        """Stream where ``send`` is silent about a client that left (spec below 2.4)."""
-        feed = getattr(receive, "__self__", None)
-        if isinstance(feed, Feed) and feed.shared:
-            with Interrupt(feed.inbound):
-                await self.stream_response(send)
-            return
+        """Stream outside of an edge where ``send`` does not tell of a client that left."""
         inbound = Inbound(receive)
         try:
             with Interrupt(inbound):

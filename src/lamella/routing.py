@@ -36,6 +36,7 @@ from lamella.exceptions import (
     NoResponseError,
     StackError,
     StarletteDeprecationWarning,
+    UsageError,
 )
 from lamella.middleware.base import hold
 from lamella.middleware.body_limit import RequestBodyLimitMiddleware
@@ -143,11 +144,7 @@ def _is_function(endpoint: Any) -> bool:
 
 def _check_path(path: str, what: str) -> None:
     if not path.startswith("/"):
-        raise PathError(f"Routed paths must start with '/', got {path!r} for {what}.")
-
-
-class PathError(StackError, AssertionError):
-    """A path that cannot be routed."""
+        raise UsageError(f"Routed paths must start with '/', got {path!r} for {what}.")
 
 
 # -- routes ----------------------------------------------------------------------------------------
@@ -358,7 +355,7 @@ class Mount(BaseRoute):
         if path != "":
             _check_path(path, "Mount")
         if app is None and routes is None:
-            raise PathError(f"Either 'app=...', or 'routes=' must be specified for {path!r}.")
+            raise UsageError(f"Either 'app=...', or 'routes=' must be specified for {path!r}.")
         self.path = path.rstrip("/")
         self._base_app: ASGIApp = Router(routes=routes) if app is None else app
         self.app = _wrapped(self._base_app, middleware, max_body_size, f"Mount({path!r})")
@@ -443,7 +440,7 @@ class Host(BaseRoute):
 
     def __init__(self, host: str, app: ASGIApp, name: str | None = None) -> None:
         if host.startswith("/"):
-            raise PathError(f"Host must not start with '/', got {host!r}.")
+            raise UsageError(f"Host must not start with '/', got {host!r}.")
         self.host = host
         self.app = app
         self.name = name
@@ -794,7 +791,7 @@ def checked_policy(policy: Any) -> OnDisconnect | None:
         StackError: it is not.
     """
     if policy not in (None, "finish", "cancel"):
-        raise StackError(f"Expected on_disconnect to be 'finish' or 'cancel', got {policy!r}.")
+        raise UsageError(f"Expected on_disconnect to be 'finish' or 'cancel', got {policy!r}.")
     return cast("OnDisconnect | None", policy)
 
 

@@ -36,6 +36,8 @@ from lamella._inspect import describe, is_async_callable
 from lamella.exceptions import StarletteDeprecationWarning
 from lamella.types import ASGIApp, Message, Receive, Scope, Send
 
+__all__ = ["ASGI2App", "ASGI3App", "ASGIInstance", "TestClient"]
+
 
 def _import_http_client() -> ModuleType:
     """Import httpx2, else httpx; without either an ImportError says what to install."""
@@ -423,8 +425,7 @@ class TestClient(httpx.Client):
         # Typed by inheritance, so that the signature is the one of the httpx that is installed.
         @functools.wraps(httpx.Client.request)
         def request(self, *args: Any, **kwargs: Any) -> httpx.Response:  # noqa: D102 - httpx has it
-            default = httpx.USE_CLIENT_DEFAULT
-            if kwargs.get("timeout", default) is not default:
+            if kwargs.get("timeout", httpx.USE_CLIENT_DEFAULT) is not httpx.USE_CLIENT_DEFAULT:
                 text = "TestClient ignores `timeout`, no network is involved; leave it out."
                 warnings.warn(text, StarletteDeprecationWarning, stacklevel=2)
             return super().request(*args, **kwargs)

@@ -79,6 +79,8 @@ class Bridge:
             await exchange.close_held()
         run = _Run(self.app, request, exchange, feed)
         response = await run.head()
+        response.exception, exchange.failure = exchange.failure, None
+        run.announced = response.exception
         exchange.held.append(response)
         return response
 
@@ -99,6 +101,7 @@ class _Run:
         "_message",
         "_request",
         "_task",
+        "announced",
         "complete",
         "start",
     )
@@ -119,6 +122,8 @@ class _Run:
         self._acknowledged: list[asyncio.Future[None]] = []
         self.start: Message | None = None
         self.complete = False
+        # The error that the app's 500 response reports: whoever answers that instead handled it.
+        self.announced: Exception | None = None
         loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] = asyncio.Task(
             self._run(request.scope), loop=loop, context=_current_context()
@@ -229,6 +234,15 @@ class _Run:
             finally:
                 error = None  # or its traceback would hold the frame that holds it
 
+    async def cut_off(self) -> Exception:
+        """What to raise for a response that the app left unfinished."""
+        if await self._feed.inbound.is_disconnected():
+            return ClientDisconnect()
+        return NoResponseError(
+            f"Expected the rest of a response from {describe(self._app)}, but it ended in the"
+            " middle; its last http.response.body must say more_body=False."
+        )
+
     async def _cancel(self) -> None:
         self._feed.end()
         self._task.cancel()
@@ -250,6 +264,9 @@ class _Run:
                 await settled(self._task)
             else:
                 await self._drop()
+        announced, self.announced = self.announced, None
+        if announced is not None and self._error is announced:
+            self._error = None
         if self.complete:
             await self._raise()
         elif self._error is not None:
@@ -260,8 +277,8 @@ class _Run:
     async def _drop(self) -> None:
         """End an app whose response nobody reads to its end."""
         self._dropped = True
-        heard = self._message is not None or self._feed.waiting
-        self._feed.end()
+        sends = self._message is not None
+        heard = self._feed.end() or sends
         self.acknowledge()
         if heard:
             await asyncio.wait((self._task,), timeout=GRACE)
@@ -313,7 +330,7 @@ class BridgedResponse(Response):
             if self._run.complete:
                 return
         if not self._run.complete:
-            raise _cut_off(self._run)
+            raise await self._run.cut_off()
 
     async def _send_trailers(self, send: Send) -> None:
         while (message := await self._run.next()) is not None:
@@ -344,7 +361,7 @@ async def _chunks(run: _Run) -> AsyncGenerator[bytes, None]:
         message = await run.next()
         if message is None:
             if not run.complete:
-                raise _cut_off(run)
+                raise await run.cut_off()
             return
         kind = message["type"]
         if kind == "http.response.body":
@@ -378,13 +395,6 @@ async def _file_chunks(message: Message) -> AsyncGenerator[bytes, None]:
             return
         left = None if left is None else left - len(chunk)
         yield chunk
-
-
-def _cut_off(run: _Run) -> NoResponseError:
-    return NoResponseError(
-        f"Expected the rest of a response from {describe(run._app)}, but it ended in the middle;"
-        " its last http.response.body must say more_body=False."
-    )
 
 
 async def _no_response(app: ASGIApp, request: Request[Any]) -> Exception:

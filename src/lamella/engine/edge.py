@@ -49,16 +49,18 @@ async def serve(respond: Respond, scope: Scope, receive: Receive, send: Send) ->
     request: Request[Any] = Request(scope, receive, exchange.send)
     request._exchange = exchange
     request._direct = True
-    error: BaseException | None = None
+    error: BaseException | None = None  # what the response reports, or what went wrong instead
     try:
         response = await respond(request)
         if response is not SENT:
             if response.background is not None or response._sources:
                 exchange.hold(response)
+            error, response.exception = response.exception, None
+            if exchange.outer is not None:
+                exchange.outer.failure = error
             await _send(response, request, exchange)
-            error = response.exception
     except BaseException as exc:
-        if not exchange.explains(exc):
+        if error is None and not exchange.explains(exc):
             error = exc
     finally:
         # What a layer further out does with the scope concerns its own exchange.

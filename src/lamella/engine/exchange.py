@@ -61,6 +61,8 @@ class Exchange:
         complete: whether the last body message was handed to the server.
         left: whether the client was found gone before that.
         cancelled: whether the exchange ends because it was cancelled.
+        failure: the exception of a 500 response that an edge further in is sending through a
+            foreign app; the bridge puts it on the response that comes out.
         held: responses that were made, in order: each is closed when the exchange is over.
         backgrounds: background tasks of all responses, in the order the responses were made.
         inbounds: every inbound made for this exchange.
@@ -73,6 +75,7 @@ class Exchange:
         "body_size",
         "cancelled",
         "complete",
+        "failure",
         "held",
         "inbounds",
         "left",
@@ -89,6 +92,7 @@ class Exchange:
         self.complete = False
         self.left = False
         self.cancelled = False
+        self.failure: Exception | None = None
         self.held: list[Any] = []
         self.backgrounds: list[Callable[[], Awaitable[None]]] = []
         self.inbounds: list[Inbound] = []

@@ -326,8 +326,8 @@ class Inbound:
 class Feed:
     """An inbound as the ``receive`` of a foreign app (or of whoever wants messages).
 
-    A body that somebody read whole is given again. After ``end`` the app is told that the client
-    left, whatever the client does.
+    An app is given a body again that somebody read whole; a ``shared`` feed goes on where the
+    request stands. After ``end`` the app is told that the client left, whatever the client does.
 
     Args:
         inbound: where the messages come from.
@@ -339,9 +339,9 @@ class Feed:
     __slots__ = (
         "_callbacks",
         "_reads",
-        "_waiters",
         "ended",
         "exhausted",
+        "heard",
         "inbound",
         "reader",
         "shared",
@@ -353,8 +353,8 @@ class Feed:
         self.shared = shared
         self.ended = False
         self.exhausted = False
+        self.heard = False
         self._reads = False
-        self._waiters: list[asyncio.Future[None]] = []
         self._callbacks: list[Callable[[], None]] = []
 
     async def receive(self) -> Message:
@@ -364,29 +364,29 @@ class Feed:
             BodyConsumedError: the body was streamed away by somebody else.
         """
         inbound = self.inbound
+        if self.shared and inbound.consumed:
+            self.exhausted = True
         if not self.ended and not self.exhausted:
-            if not self._reads:
+            if not self._reads and not self.shared:
                 inbound.claim()
                 self._reads = True
             try:
                 body, more = await inbound.take_for(self)
             except ClientDisconnect:
+                self.heard = True
                 return {"type": "http.disconnect"}
             self.exhausted = not more
             return {"type": "http.request", "body": body, "more_body": more}
         if not self.ended and not inbound.disconnected:
             await self._until_left()
+        self.heard = True
         return {"type": "http.disconnect"}
 
-    @property
-    def waiting(self) -> bool:
-        """Whether the app is waiting to be told of a disconnect."""
-        return bool(self._waiters)
-
-    def end(self) -> None:
-        """Tell the app that the client left."""
+    def end(self) -> bool:
+        """Tell the app that the client left; whether it heard, then or before."""
         self.ended = True
         self._tell()
+        return self.heard
 
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` when the client leaves or the feed ends."""
@@ -402,23 +402,22 @@ class Feed:
                 self.inbound.unsubscribe(self._tell)
 
     def _tell(self) -> None:
+        self.heard = self.heard or bool(self._callbacks)
         for callback in tuple(self._callbacks):
             callback()
 
     async def _until_left(self) -> None:
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def left() -> None:
-            if not waiter.done():
-                waiter.set_result(None)
+            if not gone.done():
+                gone.set_result(None)
 
-        self._waiters.append(waiter)
         self.subscribe(left)
         self.inbound.watch()
         try:
-            await waiter
+            await gone
         finally:
-            self._waiters.remove(waiter)
             self.unsubscribe(left)
 
 
