@@ -83,7 +83,7 @@ _SECRET = (
     r"(?:passw|passphrase|pwd|secret|token|authori[sz]ation|(?:api|private)[_-]?key"
     r"|credential|cookie|jwt)"
 )
-_QUOTED = r"""b?'(?:[^'\\]|\\.)*+'?|b?"(?:[^"\\]|\\.)*+"?"""
+_QUOTED = r"""b?'(?:[^'\\]|\\.)*+'?|b?"(?:[^"\\]|\\.)*+"?|[\[({][^\])}]*+[\])}]?"""
 # The value after a name that looks secret, a bearer token, the password in a URL.
 _SECRET_TEXT = (
     rf"""(?is)({_SECRET}[\w-]{{0,40}}+['"]?\s*+[:=,]\s*+)(?:{_QUOTED}|[^\s,'")}}\]]++)"""
@@ -340,11 +340,11 @@ def _traceback_text(exc: BaseException) -> str:
     return f"{head}\n\n  [{len(raw) - 2 * half:,} bytes are left out here]\n\n{tail}"
 
 
-def _value(name: str, value: Any) -> str:
-    """Give a bounded text for a local variable, with what looks secret hidden."""
+def _value(name: str, value: Any, depth: int = 3) -> str:
+    """Give a bounded text for what has a name, with what looks secret hidden."""
     if value is not None and re.search(_SECRET, name, re.IGNORECASE):
         return _HIDDEN
-    text = _shown(value, 3)[:_MAX_REPR]
+    text = _shown(value, depth)[:_MAX_REPR]
     text = re.sub(_SECRET_TEXT, lambda seen: f"{seen[1] or seen[2] or seen[3]}{_HIDDEN}", text)
     return text if len(text) <= _MAX_VALUE else f"{text[: _MAX_VALUE - 3]}..."
 
@@ -361,7 +361,7 @@ def _shown(value: Any, depth: int) -> str:
         shown = [_shown(item, depth - 1) for item in islice(value, _MAX_ITEMS if depth else 0)]
         if kind is dict:
             pairs = zip(shown, value.values(), strict=False)
-            shown = [f"{key}: {_shown(item, depth - 1)}" for key, item in pairs]
+            shown = [f"{key}: {_value(key, item, depth - 1)}" for key, item in pairs]
         if len(shown) < len(value):
             shown.append("...")
         comma = "," if kind is tuple and len(value) == 1 else ""

@@ -234,7 +234,7 @@ class URLPath(str):  # noqa: SLOT000 - users may set attributes, as on Starlette
     Source: as Starlette 1.10.
     """
 
-    protocol: str
+    protocol: Literal["http", "websocket", ""]
     host: str
 
     def __new__(

@@ -45,23 +45,37 @@ async def run_in_threadpool(func: Callable[P, T], *args: P.args, **kwargs: P.kwa
     Source: as Starlette 1.10, which drops the ContextVars.
     """
     changes: _Changes = []
+    result: T
     try:
-        return await anyio.to_thread.run_sync(_call, changes, func, args, kwargs)
+        result, error = await anyio.to_thread.run_sync(_call, changes, func, args, kwargs)
     finally:
         for var, value in changes:
             var.set(value)
+    if error is not None:
+        try:
+            raise error
+        finally:
+            del error
+    return result
+
+
+# Errors come back as values and are raised by the caller. A future would keep the error, and the
+# error the frame that awaits the future: a circle that holds the request until the collector runs.
+_Outcome = tuple[Any, Exception | None]
 
 
 def _call(
     changes: _Changes,
-    func: Callable[..., T],
+    func: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-) -> T:
+) -> _Outcome:
     # Taken in the thread, since anyio changes a variable of its own on the way there.
     before = copy_context()
     try:
-        return func(*args, **kwargs)
+        return func(*args, **kwargs), None
+    except Exception as exc:
+        return None, exc
     finally:
         changes += _changes(before, copy_context())
 
@@ -114,9 +128,15 @@ class _Steps(Generic[T]):
     async def run(self, step: Callable[[], Any]) -> Any:
         """Run one step in a thread and bring its ContextVars here."""
         try:
-            return await anyio.to_thread.run_sync(self._enter, step)
+            result, error = await anyio.to_thread.run_sync(self._enter, step)
         finally:
             self._carry_back()
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error
+        return result
 
     def advance(self) -> Any:
         """Give the next item, or _NOTHING at the end: StopIteration cannot leave a coroutine."""
@@ -138,7 +158,7 @@ class _Steps(Generic[T]):
         """Close the iterator."""
         self._iterator.close()
 
-    def _enter(self, step: Callable[[], Any]) -> Any:
+    def _enter(self, step: Callable[[], Any]) -> _Outcome:
         """Run a step in the iterator's context; here is a copy of the consumer's."""
         with self._lock:
             here = copy_context()
@@ -149,7 +169,9 @@ class _Steps(Generic[T]):
                     self._context.run(var.set, value)
             before = self._context.copy()
             try:
-                return self._context.run(step)
+                return self._context.run(step), None
+            except Exception as exc:
+                return None, exc
             finally:
                 self._changes = _changes(before, self._context)
                 self._changes += [(v, _NOTHING) for v in before if v not in self._context]

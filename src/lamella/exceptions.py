@@ -42,6 +42,8 @@ __all__ = [
     "WebSocketException",
 ]
 
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+
 
 class HTTPException(Exception):
     """Raise it to answer with an HTTP status, from an endpoint or from a layer.
@@ -66,7 +68,7 @@ class HTTPException(Exception):
         for name, value in headers.items() if headers else ():
             check_header(name, value)
         self.status_code = status_code
-        self.detail = _phrase(status_code) if detail is None else detail
+        self.detail = _PHRASES.get(status_code, "") if detail is None else detail
         self.headers = headers
 
     def __str__(self) -> str:
@@ -75,13 +77,6 @@ class HTTPException(Exception):
     def __repr__(self) -> str:
         name = type(self).__name__
         return f"{name}(status_code={self.status_code!r}, detail={self.detail!r})"
-
-
-def _phrase(status_code: int) -> str:
-    try:
-        return HTTPStatus(status_code).phrase
-    except ValueError:
-        return ""
 
 
 class WebSocketException(Exception):

@@ -24,13 +24,13 @@ from lamella.datastructures import (
     UploadFile,
 )
 from lamella.engine.exchange import Exchange, exchange_of
-from lamella.engine.inbound import Feed, Inbound
+from lamella.engine.inbound import Feed, Inbound, Reader
 from lamella.exceptions import ClientDisconnect, HTTPException, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
     from contextlib import AbstractAsyncContextManager
-    from types import FrameType, TracebackType
+    from types import TracebackType
 
     from typing_extensions import TypeVar
 
@@ -235,8 +235,10 @@ class Request(HTTPConnection[StateT]):
 
     _given_inbound: Inbound | None = None
     _given_feed: Feed | None = None
-    _exchange: Exchange | None = None
     _form: FormData | None = None
+    # The exchange that the edge made this request for; that of a request made by hand is the one
+    # it was made in.
+    _exchange: Exchange | None = None
     # Whether no dispatch layer stands between the edge and whoever has this request, so that a
     # foreign app may send its messages straight.
     _direct = False
@@ -249,6 +251,7 @@ class Request(HTTPConnection[StateT]):
         self.scope = scope
         self._raw_receive = receive
         self._send = send
+        self._around = exchange_of(scope)
 
     @property
     def method(self) -> str:
@@ -258,45 +261,60 @@ class Request(HTTPConnection[StateT]):
     # -- the inbound ---------------------------------------------------------------------------
 
     @property
-    def _inbound(self) -> Inbound:
+    def inbound(self) -> Inbound:
+        """The one owner of this request's ``receive``."""
         if self._given_inbound is None:
-            self._given_inbound = self._own(self._raw_receive, None)
+            self._given_inbound = self._own(self._raw_receive, self._feed_around())
         return self._given_inbound
 
-    def _own(self, receive: Receive, parent: Inbound | None) -> Inbound:
+    def _feed_around(self) -> Feed | None:
+        """What the ``receive`` of this request draws from, if foreign code stands in between."""
+        around = self._around
+        if around is None:
+            return None
+        if self._exchange is not None:
+            return around.feed
+        return None if around.request is None else around.request.feed
+
+    def _own(self, receive: Receive, feed: Feed | None) -> Inbound:
         """The inbound that owns ``receive``: the one it belongs to already, or a new one."""
-        feed = getattr(receive, "__self__", None)
-        if isinstance(feed, Feed) and feed.shared:
-            return feed.inbound
-        exchange = self._exchange or exchange_of(self.scope)
-        if parent is None and exchange is not None:
-            parent = exchange.inbound_around(self._exchange is not None)
-        inbound = Inbound(receive, parent)
+        own = getattr(receive, "__self__", None)
+        if isinstance(own, Feed):
+            if own.shared:
+                return own.inbound
+            feed = own
+        inbound = Inbound(receive, feed)
+        exchange = self._exchange or self._around
         if exchange is not None:
             exchange.inbounds.append(inbound)
         return inbound
 
     @property
+    def feed(self) -> Feed:
+        """The inbound as this request's own ``receive``."""
+        if self._given_feed is None:
+            self._given_feed = Feed(self, None, shared=True)
+        return self._given_feed
+
+    @property
     def receive(self) -> Receive:
-        """The ASGI ``receive`` of this request; it gives a body that was read whole again."""
-        return self._receive
+        """The ASGI ``receive`` of this request, going on where the body stands."""
+        return self.feed.receive
 
     @property
     def _receive(self) -> Receive:
-        if self._given_feed is None:
-            self._given_feed = Feed(self._inbound, "`request.receive`", shared=True)
-        return self._given_feed.receive
+        return self.feed.receive
 
     @_receive.setter
     def _receive(self, receive: Receive) -> None:
         # A replay of the body made by hand: its messages come first, and the client's leaving is
         # still known from the inbound it replaces.
-        self._given_inbound = self._own(receive, self._inbound)
+        self._given_inbound = self._own(receive, Feed(self.inbound, None, shared=True))
         self._given_feed = None
 
     @property
     def _stream_consumed(self) -> bool:
-        return self._inbound.consumed
+        return self.inbound.consumed
 
     # -- the body ------------------------------------------------------------------------------
 
@@ -309,13 +327,14 @@ class Request(HTTPConnection[StateT]):
         Raises:
             ClientDisconnect: the client left before the last byte.
         """
-        inbound = self._inbound
+        inbound = self.inbound
         if inbound.body is not None:
             yield inbound.body
             yield b""
             return
         inbound.claim()
-        reader = _name_of(sys._getframe().f_back)
+        caller = sys._getframe(1)
+        reader = Reader(caller.f_code, caller.f_lineno)
         while (chunk := await inbound.take(reader)) is not None:
             yield chunk
         yield b""
@@ -327,7 +346,7 @@ class Request(HTTPConnection[StateT]):
             ClientDisconnect: the client left before the last byte.
             BodyConsumedError: a part of the body was streamed away before.
         """
-        return await self._inbound.read()
+        return await self.inbound.read()
 
     async def json(self) -> Any:
         """The body parsed as JSON; parsed once.
@@ -381,11 +400,11 @@ class Request(HTTPConnection[StateT]):
 
     async def is_disconnected(self) -> bool:
         """Whether the client left. Does not wait, and never loses a piece of the body."""
-        return await self._inbound.is_disconnected()
+        return await self.inbound.is_disconnected()
 
     async def disconnected(self) -> None:
         """Wait until the client left."""
-        await self._inbound.wait_disconnected()
+        await self.inbound.wait_disconnected()
 
     def after_response(self, callback: Callable[[Outcome], Awaitable[None] | None]) -> None:
         """Call ``callback(outcome)`` once this exchange is over, however it ended.
@@ -397,7 +416,7 @@ class Request(HTTPConnection[StateT]):
         Raises:
             RuntimeError: this Request is not being served by an application.
         """
-        exchange = self._exchange or exchange_of(self.scope)
+        exchange = self._exchange or self._around
         if exchange is None:
             raise RuntimeError(
                 "Expected a request that an application serves; this one was made by hand, so"
@@ -465,11 +484,3 @@ def _fields(body: bytes, max_fields: float, max_size: int) -> list[tuple[str, st
     text = body.decode("latin-1")
     pairs = parse_qsl(text, keep_blank_values=True, encoding="utf-8", errors="replace")
     return [(name, value) for name, value in pairs]
-
-
-def _name_of(frame: FrameType | None) -> str:
-    """How an error names the function that streamed the body."""
-    if frame is None:
-        return "another reader"
-    code = frame.f_code
-    return f"`{code.co_qualname}` ({code.co_filename}:{frame.f_lineno})"

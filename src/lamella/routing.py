@@ -625,7 +625,7 @@ class Router(Service):
         if self._indexed_at != changes() or self._index is None:
             self._indexed_at = changes()
             self._index = RouteIndex(
-                [((route, link(route.handle)), *_template_of(route)) for route in self.routes]
+                [((route, link(route.handle)), _pattern_of(route)) for route in self.routes]
             )
         return self._index.candidates(path)
 
@@ -721,12 +721,12 @@ class Router(Service):
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _template_of(route: BaseRoute) -> tuple[str | None, bool]:
-    """A route's path template, and whether it is a prefix; (None, False) if it has to be asked."""
-    kind = type(route)
-    if kind.matches is Route.matches:
-        return cast("Route", route).path_regex.pattern, False
-    return None, False
+def _pattern_of(route: BaseRoute) -> PathPattern | None:
+    """A route's pattern for the index; None if only its own ``matches`` can tell."""
+    if type(route).matches not in (Route.matches, Mount.matches):
+        return None
+    pattern = cast("Route | Mount", route).path_regex
+    return pattern if isinstance(pattern, PathPattern) else None
 
 
 def _share_state(scope: Scope, state: Mapping[str, Any]) -> None:
@@ -820,6 +820,6 @@ def _check_duplicates(routes: Iterable[BaseRoute]) -> None:
 
 async def _cancelled_with_client(inner: Respond, request: Request[Any]) -> Response:
     """Answer, unless the client leaves: then what is inside is cancelled."""
-    with Interrupt(request._inbound):
+    with Interrupt(request.inbound):
         return await inner(request)
     raise ClientDisconnect

@@ -20,8 +20,8 @@ import anyio.to_thread
 
 from lamella._inspect import describe
 from lamella.engine.edge import SENT
-from lamella.engine.exchange import Exchange, exchange_of
-from lamella.engine.inbound import Feed, settled
+from lamella.engine.exchange import Exchange
+from lamella.engine.inbound import Feed
 from lamella.exceptions import ClientDisconnect, NoResponseError, ResponseStartedError
 from lamella.responses import Response
 
@@ -66,10 +66,10 @@ class Bridge:
             ClientDisconnect: the app ended without a response since the client left.
             NoResponseError: the app ended without a response although the client is there.
         """
-        exchange = request._exchange or exchange_of(request.scope)
+        exchange = request._exchange or request._around
         if exchange is None:
             exchange = Exchange(request._send, None)
-        feed = Feed(request._inbound, self.app)
+        exchange.feed = feed = Feed(request, self.app)
         if request._direct:
             await self.app(request.scope, feed.receive, exchange.send)
             if exchange.status is None:
@@ -246,8 +246,24 @@ class _Run:
     async def _cancel(self) -> None:
         self._feed.end()
         self._task.cancel()
-        await settled(self._task)
+        await self._until_ended()
         self._error = None
+
+    async def _until_ended(self) -> None:
+        """Wait for the task's end, whatever happens to the caller meanwhile.
+
+        A cancellation that arrives while waiting cancels the task, and is raised once it is done.
+        """
+        cancelled: asyncio.CancelledError | None = None
+        while not self._task.done():
+            try:
+                await self._news()
+            except asyncio.CancelledError as exc:
+                if cancelled is None:
+                    self._task.cancel()
+                cancelled = exc
+        if cancelled is not None:
+            raise cancelled
 
     async def end(self) -> None:
         """Wait for the app's end: after its response was sent, or without it being sent.
@@ -261,7 +277,7 @@ class _Run:
             elif self.complete:
                 self._dropped = True
                 self.acknowledge()
-                await settled(self._task)
+                await self._until_ended()
             else:
                 await self._drop()
         announced, self.announced = self.announced, None
@@ -284,7 +300,7 @@ class _Run:
             await asyncio.wait((self._task,), timeout=GRACE)
         if not self._task.done():
             self._task.cancel()
-        await settled(self._task)
+        await self._until_ended()
 
 
 class BridgedResponse(Response):

@@ -45,9 +45,10 @@ async def serve(respond: Respond, scope: Scope, receive: Receive, send: Send) ->
             A client that left is no error.
     """
     exchange = Exchange(send, exchange_of(scope))
-    scope[EXCHANGE] = exchange
     request: Request[Any] = Request(scope, receive, exchange.send)
+    scope[EXCHANGE] = exchange
     request._exchange = exchange
+    exchange.request = request
     request._direct = True
     error: BaseException | None = None  # what the response reports, or what went wrong instead
     try:
@@ -67,6 +68,7 @@ async def serve(respond: Respond, scope: Scope, receive: Receive, send: Send) ->
         scope[EXCHANGE] = exchange.outer
     if error is not None or exchange.unfinished:
         error = await _finish(exchange, error)
+    exchange.request = None  # they refer to each other
     if error is not None:
         try:
             raise error

@@ -17,7 +17,7 @@ from lamella.exceptions import ClientDisconnect, ResponseStartedError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from lamella.engine.inbound import Inbound
+    from lamella.engine.inbound import Feed, HasFeed, Inbound
     from lamella.types import Message, Scope, Send
 
 EXCHANGE: Final = "lamella.exchange"
@@ -56,6 +56,7 @@ class Exchange:
 
     Attributes:
         outer: the exchange further out, where a foreign layer stands between two edges.
+        request: the one Request of this exchange, until it is over.
         status: of the response, once it was started.
         body_size: bytes of body sent so far.
         complete: whether the last body message was handed to the server.
@@ -63,6 +64,7 @@ class Exchange:
         cancelled: whether the exchange ends because it was cancelled.
         failure: the exception of a 500 response that an edge further in is sending through a
             foreign app; the bridge puts it on the response that comes out.
+        feed: of the foreign app that runs for this exchange, if one does.
         held: responses that were made, in order: each is closed when the exchange is over.
         backgrounds: background tasks of all responses, in the order the responses were made.
         inbounds: every inbound made for this exchange.
@@ -76,10 +78,12 @@ class Exchange:
         "cancelled",
         "complete",
         "failure",
+        "feed",
         "held",
         "inbounds",
         "left",
         "outer",
+        "request",
         "started_at",
         "status",
     )
@@ -87,6 +91,8 @@ class Exchange:
     def __init__(self, send: Send, outer: Exchange | None) -> None:
         self._send = send
         self.outer = outer
+        self.request: HasFeed | None = None
+        self.feed: Feed | None = None
         self.status: int | None = None
         self.body_size = 0
         self.complete = False
@@ -141,15 +147,6 @@ class Exchange:
                     await told
             except Exception:
                 _logger.exception("after_response callback %s failed", describe(callback))
-
-    def inbound_around(self, own: bool) -> Inbound | None:
-        """The inbound out of which a new one draws: of the next exchange outwards if ``own``."""
-        exchange = self.outer if own else self
-        while exchange is not None:
-            if exchange.inbounds:
-                return exchange.inbounds[0]
-            exchange = exchange.outer
-        return None
 
     @property
     def unfinished(self) -> bool:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from zlib import crc32
 
 from lamella._inspect import describe
@@ -18,6 +19,8 @@ from lamella.exceptions import BodyConsumedError, ClientDisconnect, HTTPExceptio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from types import CodeType
 
     from lamella.types import Message, Receive
 
@@ -27,13 +30,23 @@ READ_AHEAD: Final = 64 * 1024
 _logger = logging.getLogger("lamella.engine")
 
 
+class Reader(NamedTuple):
+    """The function that streams a body, as errors name it."""
+
+    code: CodeType
+    line: int
+
+    def __str__(self) -> str:
+        return f"`{self.code.co_qualname}` ({self.code.co_filename}:{self.line})"
+
+
 class Inbound:
     """What comes in on one exchange.
 
     Args:
         receive: the ASGI ``receive`` to own; nobody else may await it from now on.
-        parent: the inbound further out of which ``receive`` draws, if any: it is asked whether the
-            client left, and given back a body that was read whole through it.
+        feed: of the inbound further out, if there is one, which ``receive`` is or draws from: it
+            tells whether the client left, and is given back a body that was read whole through it.
 
     Attributes:
         body: the whole body once somebody asked for it whole, else None.
@@ -48,12 +61,12 @@ class Inbound:
         "_chunks",
         "_complete",
         "_feed",
-        "_parent",
         "_reader",
         "_reading",
         "_receive",
         "_received",
         "_repeats",
+        "_straight",
         "_subscribers",
         "_taken",
         "_waiters",
@@ -64,10 +77,10 @@ class Inbound:
         "limit",
     )
 
-    def __init__(self, receive: Receive, parent: Inbound | None = None) -> None:
-        feed = getattr(receive, "__self__", None)
-        self._feed = feed if isinstance(feed, Feed) else None
-        self._parent = parent if self._feed is None else self._feed.inbound
+    def __init__(self, receive: Receive, feed: Feed | None = None) -> None:
+        self._feed = feed
+        # Whether every message comes from the feed as it is, with no foreign code in between.
+        self._straight = feed is not None and getattr(receive, "__self__", None) is feed
         self._receive = receive
         self._chunks: deque[bytes] = deque()
         self._ahead = 0
@@ -77,7 +90,7 @@ class Inbound:
         self._reading = False
         self._taken = 0
         self._checksum = 0
-        self._reader: object = ""
+        self._reader: object = None
         self._waiters: list[asyncio.Future[None]] = []
         self._subscribers: list[Callable[[], None]] = []
         self._watcher: asyncio.Task[None] | None = None
@@ -85,6 +98,11 @@ class Inbound:
         self.disconnected = False
         self.limit: int | None = None
         self.content_length: int | None = None
+
+    @property
+    def inbound(self) -> Inbound:
+        """Itself, so that a feed may draw from it as from a request."""
+        return self
 
     # -- the body ------------------------------------------------------------------------------
 
@@ -115,7 +133,7 @@ class Inbound:
         """Take the next piece of the body away; None after the last one.
 
         Args:
-            reader: who takes it, for the error that a later reader may get: a text, or an app.
+            reader: who takes it, for the error that a later reader may get: a ``Reader``, or an app.
 
         Raises:
             ClientDisconnect: the client left before the last byte.
@@ -136,9 +154,13 @@ class Inbound:
                 raise ClientDisconnect
             await self._pull()
 
-    def claim(self) -> None:
-        """Raise ``BodyConsumedError`` if a part of the body is gone already."""
-        if self._taken:
+    def claim(self, code: CodeType | None = None) -> None:
+        """Raise ``BodyConsumedError`` if a part of the body is gone already.
+
+        Args:
+            code: of who asks; a function may go on where it stopped itself.
+        """
+        if self._taken and (code is None or getattr(self._reader, "code", None) is not code):
             raise self._consumed()
 
     @property
@@ -159,7 +181,7 @@ class Inbound:
             raise HTTPException(413, "Content Too Large")
 
     def _consumed(self) -> BodyConsumedError:
-        reader = self._reader if isinstance(self._reader, str) else describe(self._reader)
+        reader = self._reader if isinstance(self._reader, Reader) else describe(self._reader)
         return BodyConsumedError(
             f"Expected an unread request body, but {reader} has streamed {self._taken} bytes"
             " of it away; read it there with `await request.body()`, which keeps it for every"
@@ -169,11 +191,12 @@ class Inbound:
     def _give_back(self, body: bytes) -> None:
         """Tell the inbounds further out of a body that was read whole through them."""
         checksum = crc32(body)
-        inbound = self._parent
-        while inbound is not None and inbound._was_handed_on(len(body), checksum):
+        feed = self._feed
+        while feed is not None and feed.inbound._was_handed_on(len(body), checksum):
+            inbound = feed.inbound
             inbound.body = body
             inbound._taken = 0
-            inbound = inbound._parent
+            feed = inbound._feed
 
     def _was_handed_on(self, size: int, checksum: int) -> bool:
         whole = self.body is None and self._complete and not self._chunks
@@ -185,12 +208,22 @@ class Inbound:
         """Tell whether the client left, without waiting and without losing any of the body."""
         if self.disconnected:
             return True
-        if self._parent is not None and await self._parent.is_disconnected():
-            return True
-        if self._feed is None:
+        feed = self._feed
+        if feed is not None and (feed.ended or await feed.inbound.is_disconnected()):
+            self._leave()
+        elif self._watches_itself:
             self.watch()
             await asyncio.sleep(0)  # the watcher's turn
         return self.disconnected
+
+    @property
+    def _watches_itself(self) -> bool:
+        """Whether a disconnect may come by ``receive`` that the feed does not tell of.
+
+        Through foreign code that is so; but a body must not be read ahead out of it, since whoever
+        is further out could not read it any more.
+        """
+        return self._feed is None or (self._complete and not self._straight)
 
     async def wait_disconnected(self) -> None:
         """Wait until the client left."""
@@ -211,32 +244,25 @@ class Inbound:
 
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` (cheap, must not raise) when the client leaves."""
-        if not self._subscribers:
-            if self._feed is not None:
-                self._feed.subscribe(self._leave)
-            elif self._parent is not None:
-                self._parent.subscribe(self._leave)
+        if not self._subscribers and self._feed is not None:
+            self._feed.subscribe(self._leave)
         self._subscribers.append(callback)
 
     def unsubscribe(self, callback: Callable[[], None]) -> None:
         """Forget a callback of ``subscribe``; unknown ones are ignored."""
         if callback in self._subscribers:
             self._subscribers.remove(callback)
-            if not self._subscribers:
-                if self._feed is not None:
-                    self._feed.unsubscribe(self._leave)
-                elif self._parent is not None:
-                    self._parent.unsubscribe(self._leave)
+            if not self._subscribers and self._feed is not None:
+                self._feed.unsubscribe(self._leave)
 
     def watch(self) -> None:
         """Make sure that a client's leaving is noticed from now on: one task an exchange."""
-        if self.disconnected:
-            return
-        if self._parent is not None:
-            self._parent.watch()
-            if self._parent.disconnected:
+        feed = self._feed
+        if feed is not None:
+            feed.inbound.watch()
+            if feed.ended or feed.inbound.disconnected:
                 self._leave()
-        if self._feed is None and self._watcher is None:
+        if self._watcher is None and self._watches_itself and not self.disconnected:
             self._watcher = asyncio.get_running_loop().create_task(self._watch())
 
     async def _watch(self) -> None:
@@ -323,6 +349,24 @@ class Inbound:
         return chunk, bool(self._chunks) or not self._complete
 
 
+class HasInbound(Protocol):
+    """A request, or an inbound itself."""
+
+    @property
+    def inbound(self) -> Inbound:
+        """What comes in on its exchange."""
+        ...
+
+
+class HasFeed(HasInbound, Protocol):
+    """A request."""
+
+    @property
+    def feed(self) -> Feed:
+        """Its inbound as its own ``receive``."""
+        ...
+
+
 class Feed:
     """An inbound as the ``receive`` of a foreign app (or of whoever wants messages).
 
@@ -330,8 +374,8 @@ class Feed:
     request stands. After ``end`` the app is told that the client left, whatever the client does.
 
     Args:
-        inbound: where the messages come from.
-        reader: who reads, for errors: a text, or the app.
+        source: the request whose inbound the messages come from, once the first is asked for.
+        reader: who reads, for errors: None for the request's own.
         shared: whether a Request made of this feed shares the inbound: so for a request's own
             ``receive``, not for a foreign app's, which may be told to end alone.
     """
@@ -339,16 +383,16 @@ class Feed:
     __slots__ = (
         "_callbacks",
         "_reads",
+        "_source",
         "ended",
         "exhausted",
         "heard",
-        "inbound",
         "reader",
         "shared",
     )
 
-    def __init__(self, inbound: Inbound, reader: object, *, shared: bool = False) -> None:
-        self.inbound = inbound
+    def __init__(self, source: HasInbound, reader: object, *, shared: bool = False) -> None:
+        self._source = source
         self.reader = reader
         self.shared = shared
         self.ended = False
@@ -357,6 +401,11 @@ class Feed:
         self._reads = False
         self._callbacks: list[Callable[[], None]] = []
 
+    @property
+    def inbound(self) -> Inbound:
+        """Where the messages come from."""
+        return self._source.inbound
+
     async def receive(self) -> Message:
         """Receive the next message (ASGI HTTP spec): ``http.request`` or ``http.disconnect``.
 
@@ -364,12 +413,12 @@ class Feed:
             BodyConsumedError: the body was streamed away by somebody else.
         """
         inbound = self.inbound
+        if not self._reads:
+            inbound.claim(sys._getframe(1).f_code if self.shared else None)
+            self._reads = True
         if self.shared and inbound.consumed:
             self.exhausted = True
         if not self.ended and not self.exhausted:
-            if not self._reads and not self.shared:
-                inbound.claim()
-                self._reads = True
             try:
                 body, more = await inbound.take_for(self)
             except ClientDisconnect:

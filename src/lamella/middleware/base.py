@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from lamella._inspect import describe, is_async_callable
 from lamella._outcomes import answer, handlers_in, http_exception
 from lamella.engine.bridge import Bridge
-from lamella.engine.exchange import exchange_of
 from lamella.engine.service import Service
 from lamella.engine.stack import link
 from lamella.exceptions import HTTPException, NoResponseError, StackError
@@ -120,7 +119,7 @@ class BaseHTTPMiddleware(Service):
 
 def hold(response: Response, request: Request[Any]) -> None:
     """Leave what a response carries with the exchange, so that no layer can lose it."""
-    exchange = request._exchange or exchange_of(request.scope)
+    exchange = request._exchange or request._around
     if exchange is not None:
         exchange.hold(response)
 

@@ -39,7 +39,7 @@ class RequestBodyLimitMiddleware(Service):
     async def respond(self, request: Request[Any]) -> Response:
         """The service face."""
         request.scope[MAX_BODY_SIZE_SCOPE_KEY] = self.max_body_size
-        inbound = request._inbound
+        inbound = request.inbound
         inbound.limit = self.max_body_size
         inbound.content_length = _content_length(request)
         response = await self._inner(request)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from lamella._debug_page import render_html, render_text
 from lamella._outcomes import answer
-from lamella.engine.exchange import exchange_of
 from lamella.engine.service import Service
 from lamella.engine.stack import link
 from lamella.responses import HTMLResponse, PlainTextResponse
@@ -55,7 +54,7 @@ class ServerErrorMiddleware(Service):
         try:
             return await self._inner(request)
         except Exception as exc:
-            exchange = request._exchange or exchange_of(request.scope)
+            exchange = request._exchange or request._around
             if exchange is not None:
                 if exchange.explains(exc) or exchange.status is not None:
                     raise  # nobody to answer, or too late to

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lamella._outcomes import HANDLERS, answer, http_exception, lookup
-from lamella.engine.exchange import exchange_of
 from lamella.engine.service import Service
 from lamella.engine.stack import link
 from lamella.exceptions import HTTPException, ResponseStartedError, StackError, WebSocketException
@@ -85,7 +84,7 @@ class ExceptionMiddleware(Service):
         """The handler for an exception, or None if it goes unhandled."""
         handler = lookup(self._status_handlers, self._exception_handlers, exc)
         if handler is None and self.server_error is not None:
-            exchange = request._exchange or exchange_of(request.scope)
+            exchange = request._exchange or request._around
             if exchange is None or not exchange.explains(exc):
                 return self.server_error
         return handler
