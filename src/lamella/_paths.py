@@ -123,7 +123,7 @@ def _direct_regex(before: str, parts: Sequence[_Part], flags: int) -> re.Pattern
     guards = [""] * len(parts)
     for place in undecided:
         if parts[place].kind is not _Kind.OTHER:
-            guards[place] = _guard(*parts[place:], flags=flags)
+            guards[place] = _guard(*parts[place:])
             if not guards[place]:
                 return None
     text = re.escape(before)
@@ -132,17 +132,17 @@ def _direct_regex(before: str, parts: Sequence[_Part], flags: int) -> re.Pattern
     return re.compile(text, flags)
 
 
-def _guard(run: _Part, second: _Part, *others: _Part, flags: int) -> str:
+def _guard(run: _Part, second: _Part, *others: _Part) -> str:
     """Give a lookahead to set before an undecided run; "" if none is known to be enough.
 
-    One is where the next parameter is a run of the same set, and what is between as well: where
-    that one must end does not depend on where this one does. So whether the rest matches is looked
-    at once, ahead; if it does, every end fits that leaves the next one a character.
+    One is where the next parameter is a run of the same set, as the literal between is, since this
+    one is undecided: then where the next must end does not depend on where this one does. So the
+    rest is looked at once, ahead; if it matches, every end fits that leaves the next a character.
     """
     alike = run.kind is second.kind is _Kind.RUN and run.letters == second.letters
     # Groups inside a regex would be counted among those of the whole.
-    groups = any(part.kind not in (_Kind.RUN, _Kind.FIXED) for part in others)
-    if groups or not alike or not run.holds(run.after, flags):
+    grouped = any(part.kind not in (_Kind.RUN, _Kind.FIXED) for part in others)
+    if grouped or not alike:
         return ""
     rest = "".join(part.source + re.escape(part.after) for part in others)
     return rf"(?={run.letters}*{re.escape(second.after)}{rest}\Z)"
@@ -180,7 +180,7 @@ class _Rest:
     the template from the next parameter on.
     """
 
-    __slots__ = ("end", "failed", "folded", "rest", "run_end", "start", "step", "text", "tried")
+    __slots__ = ("end", "failed", "folded", "rest", "start", "step", "text", "tried")
 
     def __init__(self, step: _Step, text: str, folded: str, rest: _Rest | None) -> None:
         self.step = step
@@ -192,7 +192,7 @@ class _Rest:
         self._restart()
 
     def _restart(self) -> None:
-        self.start = self.run_end = len(self.text)  # the last start, and where its run ends
+        self.start = len(self.text)  # the last start; runs were looked at from there on
         self.tried = len(self.text) + 1  # of the ends possible so far, those from here on failed
 
     def fits(self, start: int) -> bool:
@@ -203,35 +203,29 @@ class _Rest:
         step, text = self.step, self.text
         if step.is_asked:
             return self._fits_asked(start)
-        end = self._run_end(start)
+        if start > self.start:
+            self._restart()
+        # A run that goes on beyond the last start has no untried end there.
+        run = step.first(text, start, self.start)
+        end = run.end() if run else start
+        self.start = start
         if end - start < step.minimum:
             return False
-        if step.is_float and end + 2 < self.tried and text.startswith(".", end):
+        if step.is_float and text.startswith(".", end):
             fraction = step.first(text, end + 1)
             if fraction and self._fits_between(end + 2, fraction.end()):
                 return True
         return self._fits_between(start + step.minimum, end)
 
-    def _run_end(self, start: int) -> int:
-        """Give the end of the run from a start; falling starts look at each character once."""
-        if start > self.start:
-            self._restart()
-        found = self.step.first(self.text, start, self.start)
-        end = found.end() if found else start
-        if end < self.start:
-            self.run_end = end
-        self.start = start
-        return self.run_end
-
     def _fits_between(self, low: int, high: int) -> bool:
         """Tell whether it fits with an end of the parameter from `high` down to `low`."""
         after, rest = self.step.after, self.rest
-        if rest is None:
-            self.end = len(self.text) - len(after)
-            return low <= self.end <= high and self.folded.endswith(after)
         # An end from `tried` on that is possible now was so from an earlier start, and failed.
         high = min(high, self.tried - 1)
         self.tried = min(low, self.tried)
+        if rest is None:
+            self.end = len(self.text) - len(after)
+            return low <= self.end <= high and self.folded.endswith(after)
         while low <= high:
             self.end = self.folded.rfind(after, low, high + len(after))
             if self.end < 0:
@@ -326,7 +320,7 @@ class PathPattern:
       the regex says of the text after it (a lookahead, `$`) counts for the first choice alone;
     * the case that a host ignores there is that of ASCII letters.
 
-    Made by `compile_path`: the literal text before the first parameter, and the parameters.
+    `compile_path` makes it, of the literal text before the first parameter and the parameters.
     """
 
     def __init__(self, before: str, parts: Sequence[_Part], *, ignore_case: bool) -> None:

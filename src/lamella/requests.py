@@ -286,14 +286,14 @@ class Request(HTTPConnection[StateT]):
         inbound = Inbound(receive, feed)
         exchange = self._exchange or self._around
         if exchange is not None:
-            exchange.inbounds.append(inbound)
+            exchange.inbounds += (inbound,)
         return inbound
 
     @property
     def feed(self) -> Feed:
         """The inbound as this request's own ``receive``."""
         if self._given_feed is None:
-            self._given_feed = Feed(self, None, shared=True)
+            self._given_feed = Feed(self.inbound, None, shared=True)
         return self._given_feed
 
     @property

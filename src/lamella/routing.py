@@ -82,6 +82,11 @@ class Match(Enum):
     FULL = 2
 
 
+# PERF: an enum's member is looked up through its metaclass, a global is not.
+_PARTIAL = Match.PARTIAL
+_FULL = Match.FULL
+
+
 # -- endpoints -------------------------------------------------------------------------------------
 
 
@@ -580,31 +585,20 @@ class Router(Service):
         partial: tuple[BaseRoute, Respond, Scope] | None = None
         for route, respond in self._candidates(get_route_path(scope)):
             match, child_scope = route.matches(scope)
-            if match is Match.FULL:
-                return await self._into(route, respond, child_scope, request)
-            if match is Match.PARTIAL and partial is None:
+            if match is _FULL:
+                break
+            if match is _PARTIAL and partial is None:
                 partial = route, respond, child_scope
-        if partial is not None:
-            return await self._into(*partial, request)
-        redirect = self._slash_redirect(scope) if self.redirect_slashes else None
-        return redirect or await link(self.default)(request)
-
-    async def _into(
-        self, route: BaseRoute, respond: Respond, child_scope: Scope, request: Request[Any]
-    ) -> Response:
-        scope = request.scope
+        else:
+            if partial is None:
+                redirect = self._slash_redirect(scope) if self.redirect_slashes else None
+                return redirect or await link(self.default)(request)
+            route, respond, child_scope = partial
         scope["route"] = route
-        if "root_path" not in child_scope:
-            scope.update(child_scope)
-            return await respond(request)
-        outside = {key: scope[key] for key in ("root_path", "app") if key in scope}
+        if "root_path" in child_scope:
+            return await _respond_below(respond, child_scope, request)
         scope.update(child_scope)
-        try:
-            return await respond(request)
-        finally:
-            # A retry from further out matches against the outer root path again.
-            scope["root_path"] = ""
-            scope.update(outside)
+        return await respond(request)
 
     async def _connect_to_route(self, scope: Scope, receive: Receive, send: Send) -> None:
         for route in self.routes:
@@ -719,6 +713,20 @@ class Router(Service):
             await send({"type": f"lifespan.{kind}.failed", "message": text})
             raise
         await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _respond_below(
+    respond: Respond, child_scope: Scope, request: Request[Any]
+) -> Response:
+    """Answer from what is mounted; a retry from further out matches the outer path again."""
+    scope = request.scope
+    outside = {key: scope[key] for key in ("root_path", "app") if key in scope}
+    scope.update(child_scope)
+    try:
+        return await respond(request)
+    finally:
+        scope["root_path"] = ""
+        scope.update(outside)
 
 
 def _pattern_of(route: BaseRoute) -> PathPattern | None:

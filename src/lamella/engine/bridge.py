@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from lamella.requests import Request
-    from lamella.types import ASGIApp, Message, Receive, Scope, Send
+    from lamella.types import ASGIApp, Message, Scope, Send
 
 GRACE: Final = 5.0
 """Seconds that an app whose response was dropped has to end by itself before it is cancelled."""
@@ -81,7 +81,7 @@ class Bridge:
         response = await run.head()
         response.exception, exchange.failure = exchange.failure, None
         run.announced = response.exception
-        exchange.held.append(response)
+        exchange.held += (response,)
         return response
 
 
@@ -119,7 +119,7 @@ class _Run:
         self._dropped = False
         self._given = False
         self._arrived: asyncio.Future[None] | None = None
-        self._acknowledged: list[asyncio.Future[None]] = []
+        self._acknowledged: tuple[asyncio.Future[None], ...] = ()
         self.start: Message | None = None
         self.complete = False
         # The error that the app's 500 response reports: whoever answers that instead handled it.
@@ -177,7 +177,7 @@ class _Run:
 
     async def _until_acknowledged(self) -> None:
         acknowledged = asyncio.get_running_loop().create_future()
-        self._acknowledged.append(acknowledged)
+        self._acknowledged += (acknowledged,)
         await acknowledged
 
     # -- the layer's side ----------------------------------------------------------------------
@@ -186,7 +186,9 @@ class _Run:
         """Wait for the start of the response."""
         try:
             while self.start is None and not self._task.done():
-                await self._news()
+                # Not by `_news`: the whole time that the app takes, its frame would be held.
+                self._arrived = asyncio.get_running_loop().create_future()
+                await self._arrived
         except BaseException:
             await self._cancel()
             raise
@@ -218,7 +220,7 @@ class _Run:
         self._message = None
         self._given = False
         if self._acknowledged:
-            acknowledged, self._acknowledged = self._acknowledged, []
+            acknowledged, self._acknowledged = self._acknowledged, ()
             for future in acknowledged:
                 _wake(future)
 
@@ -324,31 +326,33 @@ class BridgedResponse(Response):
         self._sources = (_Ending(run),)
         self._drawn = self._stream
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send what the app sent, message by message."""
-        await super().__call__(scope, receive, send)
-        if self._head.get("trailers"):
-            await self._send_trailers(send)
-
     def _start(self) -> Message:
         return {**self._head, "status": self.status_code, "headers": self.raw_headers}
+
+    async def _send_whole(self, send: Send) -> None:
+        await super()._send_whole(send)
+        await self._send_trailers(send)
 
     async def stream_response(self, send: Send) -> None:
         """Send the app's own messages, or the pieces of a ``body_iterator`` that replaced them."""
         if self._stream is not self._drawn:
             await super().stream_response(send)
-            return
-        await send(self._start())
+        else:
+            await send(self._start())
+            await self._pass_on(send)
+        await self._send_trailers(send)
+
+    async def _pass_on(self, send: Send) -> None:
+        """Send the messages that carry the body, as they are."""
         while (message := await self._run.next()) is not None:
-            if message["type"] == "http.response.trailers":
-                continue
             await send(message)
             if self._run.complete:
                 return
-        if not self._run.complete:
-            raise await self._run.cut_off()
+        raise await self._run.cut_off()
 
     async def _send_trailers(self, send: Send) -> None:
+        if not self._head.get("trailers"):
+            return
         while (message := await self._run.next()) is not None:
             if message["type"] == "http.response.trailers":
                 await send(message)

@@ -50,25 +50,28 @@ async def serve(respond: Respond, scope: Scope, receive: Receive, send: Send) ->
     request._exchange = exchange
     exchange.request = request
     request._direct = True
-    error: BaseException | None = None  # what the response reports, or what went wrong instead
+    error: Exception | BaseException | None = None  # what the response reports, or what went wrong instead
     try:
         response = await respond(request)
         if response is not SENT:
             if response.background is not None or response._sources:
                 exchange.hold(response)
-            error, response.exception = response.exception, None
-            if exchange.outer is not None:
-                exchange.outer.failure = error
-            await _send(response, request, exchange)
+            if response.exception is not None:
+                error, response.exception = response.exception, None
+                if exchange.outer is not None:
+                    exchange.outer.failure = error
+            if response._stream is None and type(response).__call__ is Response.__call__:
+                await exchange.send_whole(response.status_code, response.raw_headers, response.body)
+            else:
+                await response(scope, request.receive, exchange.send)
     except BaseException as exc:
         if error is None and not exchange.explains(exc):
             error = exc
-    finally:
-        # What a layer further out does with the scope concerns its own exchange.
-        scope[EXCHANGE] = exchange.outer
     if error is not None or exchange.unfinished:
         error = await _finish(exchange, error)
-    exchange.request = None  # they refer to each other
+    # All of these refer back to the exchange.
+    exchange.request = exchange.feed = None
+    scope[EXCHANGE] = exchange.outer
     if error is not None:
         try:
             raise error
@@ -76,28 +79,17 @@ async def serve(respond: Respond, scope: Scope, receive: Receive, send: Send) ->
             error = None  # or its traceback would hold the frame that holds it
 
 
-async def _send(response: Response, request: Request[Any], exchange: Exchange) -> None:
-    """Send a response; the plain kind without the detour over its ASGI face."""
-    if response._stream is None and type(response).__call__ is Response.__call__:
-        send = exchange.send
-        headers = response.raw_headers
-        status = response.status_code
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": response.body})
-    else:
-        await response(request.scope, request.receive, exchange.send)
-
-
 async def _finish(exchange: Exchange, error: BaseException | None) -> BaseException | None:
     """Run what waits for the end, close what is open, log the outcome; the error to be raised."""
     outermost = exchange.outer is None
     exchange.cancelled = isinstance(error, asyncio.CancelledError)
-    left = exchange.client_left
-    if outermost:
-        if left:
-            _logger.debug("the client left before the response was complete")
-        await exchange.tell(error)
     errors = [] if error is None else [error]
+    if outermost and exchange.client_left:
+        _logger.debug("the client left before the response was complete")
+    try:
+        await exchange.tell(error)
+    except BaseException as exc:
+        errors.append(exc)
     errors += await exchange.close_held()
     if not exchange.cancelled:
         for background in exchange.backgrounds:

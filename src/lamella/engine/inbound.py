@@ -66,7 +66,6 @@ class Inbound:
         "_receive",
         "_received",
         "_repeats",
-        "_straight",
         "_subscribers",
         "_taken",
         "_waiters",
@@ -79,8 +78,6 @@ class Inbound:
 
     def __init__(self, receive: Receive, feed: Feed | None = None) -> None:
         self._feed = feed
-        # Whether every message comes from the feed as it is, with no foreign code in between.
-        self._straight = feed is not None and getattr(receive, "__self__", None) is feed
         self._receive = receive
         self._chunks: deque[bytes] = deque()
         self._ahead = 0
@@ -91,8 +88,8 @@ class Inbound:
         self._taken = 0
         self._checksum = 0
         self._reader: object = None
-        self._waiters: list[asyncio.Future[None]] = []
-        self._subscribers: list[Callable[[], None]] = []
+        self._waiters: tuple[asyncio.Future[None], ...] = ()
+        self._subscribers: tuple[Callable[[], None], ...] = ()
         self._watcher: asyncio.Task[None] | None = None
         self.body: bytes | None = None
         self.disconnected = False
@@ -211,19 +208,10 @@ class Inbound:
         feed = self._feed
         if feed is not None and (feed.ended or await feed.inbound.is_disconnected()):
             self._leave()
-        elif self._watches_itself:
+        elif feed is None:
             self.watch()
             await asyncio.sleep(0)  # the watcher's turn
         return self.disconnected
-
-    @property
-    def _watches_itself(self) -> bool:
-        """Whether a disconnect may come by ``receive`` that the feed does not tell of.
-
-        Through foreign code that is so; but a body must not be read ahead out of it, since whoever
-        is further out could not read it any more.
-        """
-        return self._feed is None or (self._complete and not self._straight)
 
     async def wait_disconnected(self) -> None:
         """Wait until the client left."""
@@ -246,23 +234,27 @@ class Inbound:
         """Call ``callback`` (cheap, must not raise) when the client leaves."""
         if not self._subscribers and self._feed is not None:
             self._feed.subscribe(self._leave)
-        self._subscribers.append(callback)
+        self._subscribers += (callback,)
 
     def unsubscribe(self, callback: Callable[[], None]) -> None:
         """Forget a callback of ``subscribe``; unknown ones are ignored."""
         if callback in self._subscribers:
-            self._subscribers.remove(callback)
+            self._subscribers = tuple(held for held in self._subscribers if held != callback)
             if not self._subscribers and self._feed is not None:
                 self._feed.unsubscribe(self._leave)
 
     def watch(self) -> None:
-        """Make sure that a client's leaving is noticed from now on: one task an exchange."""
+        """Make sure that a client's leaving is noticed from now on: one task a request.
+
+        The outermost inbound alone watches. One further in must not read ahead: what it took,
+        whoever is further out could not read any more.
+        """
         feed = self._feed
         if feed is not None:
             feed.inbound.watch()
             if feed.ended or feed.inbound.disconnected:
                 self._leave()
-        if self._watcher is None and self._watches_itself and not self.disconnected:
+        elif self._watcher is None and not self.disconnected:
             self._watcher = asyncio.get_running_loop().create_task(self._watch())
 
     async def _watch(self) -> None:
@@ -279,7 +271,7 @@ class Inbound:
         if not self.disconnected:
             self.disconnected = True
             self._wake()
-            for callback in tuple(self._subscribers):
+            for callback in self._subscribers:
                 callback()
 
     async def close(self) -> None:
@@ -323,15 +315,11 @@ class Inbound:
 
     async def _news(self) -> None:
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            await waiter
-        finally:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
+        self._waiters += (waiter,)
+        await waiter
 
     def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
+        waiters, self._waiters = self._waiters, ()
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -399,7 +387,7 @@ class Feed:
         self.exhausted = False
         self.heard = False
         self._reads = False
-        self._callbacks: list[Callable[[], None]] = []
+        self._callbacks: tuple[Callable[[], None], ...] = ()
 
     @property
     def inbound(self) -> Inbound:
@@ -441,18 +429,18 @@ class Feed:
         """Call ``callback`` when the client leaves or the feed ends."""
         if not self._callbacks:
             self.inbound.subscribe(self._tell)
-        self._callbacks.append(callback)
+        self._callbacks += (callback,)
 
     def unsubscribe(self, callback: Callable[[], None]) -> None:
         """Forget a callback of ``subscribe``; unknown ones are ignored."""
         if callback in self._callbacks:
-            self._callbacks.remove(callback)
+            self._callbacks = tuple(held for held in self._callbacks if held != callback)
             if not self._callbacks:
                 self.inbound.unsubscribe(self._tell)
 
     def _tell(self) -> None:
         self.heard = self.heard or bool(self._callbacks)
-        for callback in tuple(self._callbacks):
+        for callback in self._callbacks:
             callback()
 
     async def _until_left(self) -> None:
