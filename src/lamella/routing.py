@@ -102,7 +102,7 @@ class _Endpoint(Service):
     async def respond(self, request: Request[Any]) -> Response:
         exchange = request._exchange
         if exchange is not None and exchange.held:
-            await exchange.close_held()  # a retry: what the first run made is not sent
+            await exchange.drop_held()  # a retry: what the first run made is not sent
         try:
             response = await self._call(request)
         except Exception as exc:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from lamella.requests import Request
-    from lamella.types import ASGIApp, Message, Scope, Send
+    from lamella.types import ASGIApp, Message, Receive, Scope, Send
 
 GRACE: Final = 5.0
 """Seconds that an app whose response was dropped has to end by itself before it is cancelled."""
@@ -76,7 +76,7 @@ class Bridge:
                 raise await _no_response(self.app, request)
             return SENT
         if exchange.held:
-            await exchange.close_held()
+            await exchange.drop_held()
         run = _Run(self.app, request, exchange, feed)
         response = await run.head()
         response.exception, exchange.failure = exchange.failure, None
@@ -325,6 +325,10 @@ class BridgedResponse(Response):
         # The run is what has to be ended; its chunks are but a view of it.
         self._sources = (_Ending(run),)
         self._drawn = self._stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what the app sent, with all that its messages say: so by its own means."""
+        await super().__call__(scope, receive, send)
 
     def _start(self) -> Message:
         return {**self._head, "status": self.status_code, "headers": self.raw_headers}

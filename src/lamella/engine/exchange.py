@@ -128,6 +128,17 @@ class Exchange:
                 errors.append(exc)
         return errors
 
+    async def drop_held(self) -> None:
+        """Close every response held, since the inside runs again: none of them will be sent.
+
+        Raises:
+            BaseException: a cancellation that came meanwhile; errors of the closing are logged.
+        """
+        for error in await self.close_held():
+            if not isinstance(error, Exception):
+                raise error
+            _logger.error("a response that was dropped failed to close", exc_info=error)
+
     def call_after(self, callback: Callable[[Outcome], Awaitable[None] | None]) -> None:
         """Call back with the ``Outcome`` when the outermost exchange is over."""
         exchange = self
@@ -223,12 +234,7 @@ class Exchange:
 
     def explains(self, exc: BaseException) -> bool:
         """Whether an exception says no more than that the client left, and the client did leave."""
-        cause: BaseException | None = exc
-        while cause is not None:
-            if isinstance(cause, ClientDisconnect | SendError):
-                return self.client_left
-            cause = cause.__cause__
-        return False
+        return self.client_left and _says_left(exc)
 
     def _finish(self) -> None:
         self.left = self.client_left
@@ -239,6 +245,17 @@ class Exchange:
             raise ResponseStartedError(
                 f"Expected http.response.start before {kind}; the response was not started."
             )
+
+
+def _says_left(exc: BaseException) -> bool:
+    if isinstance(exc, BaseExceptionGroup):  # of a task group in a layer or an endpoint
+        return all(_says_left(member) for member in exc.exceptions)
+    cause: BaseException | None = exc
+    while cause is not None:
+        if isinstance(cause, ClientDisconnect | SendError):
+            return True
+        cause = cause.__cause__
+    return False
 
 
 def exchange_of(scope: Scope) -> Exchange | None:
