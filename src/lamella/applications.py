@@ -22,7 +22,7 @@ from lamella.middleware.exceptions import ExceptionMiddleware
 from lamella.routing import Router, checked_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
     from typing import ParamSpec, TypeVar
 
     from lamella.datastructures import URLPath
@@ -139,7 +139,7 @@ class Lamella(Service):
             scope["app"] = self
             await self._built()(scope, receive, send)
 
-    async def respond(self, request: Request[Any]) -> Response:
+    def respond(self, request: Request[Any]) -> Coroutine[Any, Any, Response]:
         """The service face: so an application mounted in another is entered by a plain await."""
         request.scope["app"] = self
         stack = self.middleware_stack
@@ -147,7 +147,7 @@ class Lamella(Service):
             stack = self._built()
             self._inner = link(stack)
             self._linked = stack
-        return await self._inner(request)
+        return self._inner(request)
 
     # -- building it up ------------------------------------------------------------------------
 

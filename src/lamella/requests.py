@@ -23,7 +23,7 @@ from lamella.datastructures import (
     State,
     UploadFile,
 )
-from lamella.engine.exchange import Exchange, exchange_of
+from lamella.engine.exchange import EDGE, Exchange
 from lamella.engine.inbound import Feed, Inbound, Reader
 from lamella.exceptions import ClientDisconnect, HTTPException, UsageError
 
@@ -236,9 +236,9 @@ class Request(HTTPConnection[StateT]):
     _given_inbound: Inbound | None = None
     _given_feed: Feed | None = None
     _form: FormData | None = None
-    # The exchange that the edge made this request for; that of a request made by hand is the one
-    # it was made in.
     _exchange: Exchange | None = None
+    # When the edge made this request, by `time.perf_counter`; None for one made by hand.
+    _started_at: float | None = None
     # Whether no dispatch layer stands between the edge and whoever has this request, so that a
     # foreign app may send its messages straight.
     _direct = False
@@ -250,8 +250,24 @@ class Request(HTTPConnection[StateT]):
             raise UsageError(f"Expected a scope of type 'http', got {scope['type']!r}.")
         self.scope = scope
         self._raw_receive = receive
-        self._send = send
-        self._around = exchange_of(scope)
+        self._raw_send = send
+        # The request of the edge that this one was made in or below.
+        self._around: Request[Any] | None = scope.get(EDGE)
+
+    @property
+    def exchange(self) -> Exchange | None:
+        """What this request and its response hold; None outside of any edge."""
+        if self._exchange is None:
+            outer = None if self._around is None else self._around.exchange
+            if self._started_at is None:
+                return outer
+            self._exchange = Exchange(self._raw_send, outer, self._started_at)
+        return self._exchange
+
+    @property
+    def _send(self) -> Send:
+        exchange = None if self._started_at is None else self.exchange
+        return self._raw_send if exchange is None else exchange.send
 
     @property
     def method(self) -> str:
@@ -272,9 +288,10 @@ class Request(HTTPConnection[StateT]):
         around = self._around
         if around is None:
             return None
-        if self._exchange is not None:
+        if self._started_at is None:
             return around.feed
-        return None if around.request is None else around.request.feed
+        exchange = around.exchange
+        return None if exchange is None else exchange.feed
 
     def _own(self, receive: Receive, feed: Feed | None) -> Inbound:
         """The inbound that owns ``receive``: the one it belongs to already, or a new one."""
@@ -284,9 +301,9 @@ class Request(HTTPConnection[StateT]):
                 return own.inbound
             feed = own
         inbound = Inbound(receive, feed)
-        exchange = self._exchange or self._around
+        exchange = self.exchange
         if exchange is not None:
-            exchange.inbounds += (inbound,)
+            exchange.own(inbound)
         return inbound
 
     @property
@@ -416,7 +433,7 @@ class Request(HTTPConnection[StateT]):
         Raises:
             RuntimeError: this Request is not being served by an application.
         """
-        exchange = self._exchange or self._around
+        exchange = self.exchange
         if exchange is None:
             raise RuntimeError(
                 "Expected a request that an application serves; this one was made by hand, so"

@@ -11,7 +11,7 @@ import functools
 import inspect
 import traceback
 import warnings
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -184,9 +184,9 @@ class BaseRoute(Service):
         """
         raise NotImplementedError
 
-    async def respond(self, request: Request[Any]) -> Response:
+    def respond(self, request: Request[Any]) -> Coroutine[Any, Any, Response]:
         """The service face, entered after ``matches``."""
-        return await self._link()(request)
+        return self._link()(request)
 
     def _link(self) -> Respond:
         app = self.app
@@ -277,7 +277,8 @@ class Route(BaseRoute):
         """Match path and method; a wrong method alone is ``Match.PARTIAL``."""
         if scope["type"] != "http":
             return Match.NONE, {}
-        params = self.path_regex.params(get_route_path(scope), self.param_convertors)
+        path = get_route_path(scope) if scope.get("root_path") else scope["path"]
+        params = self.path_regex.params(path, self.param_convertors)
         if params is None:
             return Match.NONE, {}
         outer = scope.get("path_params")
@@ -285,8 +286,8 @@ class Route(BaseRoute):
             params = {**outer, **params}
         child_scope: Scope = {"endpoint": self.endpoint, "path_params": params}
         if self.methods and scope["method"] not in self.methods:
-            return Match.PARTIAL, child_scope
-        return Match.FULL, child_scope
+            return _PARTIAL, child_scope
+        return _FULL, child_scope
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
         """The path with these parameters filled in, if this route has that name."""
@@ -295,19 +296,16 @@ class Route(BaseRoute):
         path, _ = replace_params(self.path_format, self.param_convertors, path_params)
         return URLPath(path=path, protocol="http")
 
-    async def respond(self, request: Request[Any]) -> Response:
+    def respond(self, request: Request[Any]) -> Coroutine[Any, Any, Response]:
         """Answer, or 405 with ``Allow`` (RFC 9110 section 15.5.6)."""
         scope = request.scope
         if self.methods and scope["method"] not in self.methods:
-            headers = {"Allow": ", ".join(sorted(self.methods))}
-            if "app" in scope:
-                raise HTTPException(status_code=405, headers=headers)
-            return PlainTextResponse("Method Not Allowed", status_code=405, headers=headers)
+            return _method_not_allowed(self.methods, "app" in scope)
         inner = self._inner if self.app is self._linked else self._link()
         policy = self.on_disconnect or scope.get(_ON_DISCONNECT)
         if policy == "cancel":
-            return await _cancelled_with_client(inner, request)
-        return await inner(request)
+            return _cancelled_with_client(inner, request)
+        return inner(request)
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -551,13 +549,13 @@ class Router(Service):
     _linked: ASGIApp | None = None
     _inner: Respond
 
-    async def respond(self, request: Request[Any]) -> Response:
+    def respond(self, request: Request[Any]) -> Coroutine[Any, Any, Response]:
         """The service face: the router's own layers, then its routes."""
         stack = self.middleware_stack
         if stack is not self._linked:
             self._inner = link(stack)
             self._linked = stack
-        return await self._inner(request)
+        return self._inner(request)
 
     async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a websocket or the lifespan."""
@@ -583,7 +581,11 @@ class Router(Service):
         if self.on_disconnect is not None:
             scope[_ON_DISCONNECT] = self.on_disconnect
         partial: tuple[BaseRoute, Respond, Scope] | None = None
-        for route, respond in self._candidates(get_route_path(scope)):
+        index = self._index
+        if index is None or self._indexed_at != changes():
+            index = self._index_routes()
+        path = get_route_path(scope) if scope.get("root_path") else scope["path"]
+        for route, respond in index.candidates(path):
             match, child_scope = route.matches(scope)
             if match is _FULL:
                 break
@@ -615,13 +617,12 @@ class Router(Service):
     _index: RouteIndex[tuple[BaseRoute, Respond]] | None = None
     _indexed_at = -1
 
-    def _candidates(self, path: str) -> Iterable[tuple[BaseRoute, Respond]]:
-        if self._indexed_at != changes() or self._index is None:
-            self._indexed_at = changes()
-            self._index = RouteIndex(
-                [((route, link(route.handle)), _pattern_of(route)) for route in self.routes]
-            )
-        return self._index.candidates(path)
+    def _index_routes(self) -> RouteIndex[tuple[BaseRoute, Respond]]:
+        self._indexed_at = changes()
+        self._index = RouteIndex(
+            [((route, link(route.handle)), _pattern_of(route)) for route in self.routes]
+        )
+        return self._index
 
     def _slash_redirect(self, scope: Scope) -> Response | None:
         path: str = scope["path"]
@@ -824,6 +825,13 @@ def _check_duplicates(routes: Iterable[BaseRoute]) -> None:
                     f" {route.path!r} twice: {describe(earlier.endpoint)} serves it, so"
                     f" {describe(route.endpoint)} never would; remove one, or change its path."
                 )
+
+
+async def _method_not_allowed(methods: set[str], in_application: bool) -> Response:
+    headers = {"Allow": ", ".join(sorted(methods))}
+    if in_application:
+        raise HTTPException(status_code=405, headers=headers)
+    return PlainTextResponse("Method Not Allowed", status_code=405, headers=headers)
 
 
 async def _cancelled_with_client(inner: Respond, request: Request[Any]) -> Response:

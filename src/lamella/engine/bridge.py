@@ -13,6 +13,7 @@ import contextvars
 import gc
 import logging
 import os
+import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
@@ -66,9 +67,9 @@ class Bridge:
             ClientDisconnect: the app ended without a response since the client left.
             NoResponseError: the app ended without a response although the client is there.
         """
-        exchange = request._exchange or request._around
+        exchange = request.exchange
         if exchange is None:
-            exchange = Exchange(request._send, None)
+            exchange = Exchange(request._send, None, time.perf_counter())
         exchange.feed = feed = Feed(request, self.app)
         if request._direct:
             await self.app(request.scope, feed.receive, exchange.send)
@@ -81,7 +82,7 @@ class Bridge:
         response = await run.head()
         response.exception, exchange.failure = exchange.failure, None
         run.announced = response.exception
-        exchange.held += (response,)
+        exchange.keep(response)
         return response
 
 

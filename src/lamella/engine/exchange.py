@@ -1,14 +1,14 @@
 """One exchange: what a request and its response hold until both are over.
 
-Floor 1. The edge makes one ``Exchange`` a request; layers and the bridge leave with it what has to
-be closed, run or told when the response is out.
+Floor 1. Layers and the bridge leave with it what has to be closed, run or told when the response
+is out. Most requests leave nothing, so it is made when something first has to be kept.
 """
 
 from __future__ import annotations
 
 import inspect
 import logging
-import time
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lamella._inspect import describe
@@ -17,11 +17,11 @@ from lamella.exceptions import ClientDisconnect, ResponseStartedError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from lamella.engine.inbound import Feed, HasFeed, Inbound
+    from lamella.engine.inbound import Feed, Inbound
     from lamella.types import Message, Scope, Send
 
-EXCHANGE: Final = "lamella.exchange"
-"""The scope key under which the innermost exchange stands."""
+EDGE: Final = "lamella.edge"
+"""The scope key of the request that the innermost edge made."""
 
 _logger = logging.getLogger("lamella.engine")
 
@@ -54,9 +54,13 @@ class SendError(OSError):
 class Exchange:
     """The state of one exchange at one edge.
 
+    Args:
+        send: the ASGI ``send`` of this edge.
+        outer: the exchange further out, where a foreign layer stands between two edges.
+        started_at: when the request came in, by ``time.perf_counter``.
+
     Attributes:
         outer: the exchange further out, where a foreign layer stands between two edges.
-        request: the one Request of this exchange, until it is over.
         status: of the response, once it was started.
         body_size: bytes of body sent so far.
         complete: whether the last body message was handed to the server.
@@ -70,41 +74,23 @@ class Exchange:
         inbounds: every inbound made for this exchange.
     """
 
-    __slots__ = (
-        "_callbacks",
-        "_send",
-        "backgrounds",
-        "body_size",
-        "cancelled",
-        "complete",
-        "failure",
-        "feed",
-        "held",
-        "inbounds",
-        "left",
-        "outer",
-        "request",
-        "started_at",
-        "status",
-    )
+    feed: Feed | None = None
+    status: int | None = None
+    body_size = 0
+    complete = False
+    left = False
+    cancelled = False
+    failure: Exception | None = None
+    # Tuples: most exchanges leave them empty.
+    held: tuple[Any, ...] = ()
+    backgrounds: tuple[Callable[[], Awaitable[None]], ...] = ()
+    inbounds: tuple[Inbound, ...] = ()
+    _callbacks: tuple[Callable[[Outcome], Awaitable[None] | None], ...] = ()
 
-    def __init__(self, send: Send, outer: Exchange | None) -> None:
+    def __init__(self, send: Send, outer: Exchange | None, started_at: float) -> None:
         self._send = send
         self.outer = outer
-        self.request: HasFeed | None = None
-        self.feed: Feed | None = None
-        self.status: int | None = None
-        self.body_size = 0
-        self.complete = False
-        self.left = False
-        self.cancelled = False
-        self.failure: Exception | None = None
-        # Tuples: most exchanges leave them empty, and an empty tuple takes no memory.
-        self.held: tuple[Any, ...] = ()
-        self.backgrounds: tuple[Callable[[], Awaitable[None]], ...] = ()
-        self.inbounds: tuple[Inbound, ...] = ()
-        self._callbacks: tuple[Callable[[Outcome], Awaitable[None] | None], ...] = ()
-        self.started_at = time.perf_counter()
+        self.started_at = started_at
 
     # -- what is left with the exchange --------------------------------------------------------
 
@@ -115,7 +101,26 @@ class Exchange:
             self.backgrounds += (background,)
             response.background = None
         if not any(held is response for held in self.held):
-            self.held += (response,)
+            self.keep(response)
+
+    def keep(self, response: Any) -> None:
+        """Close a response when the exchange is over, or before the inside runs again."""
+        self.held += (response,)
+
+    def own(self, inbound: Inbound) -> None:
+        """Close an inbound when the exchange is over."""
+        self.inbounds += (inbound,)
+
+    def take(self, response: Any) -> BaseException | None:
+        """Keep the response that is about to be sent; the error that it reports, if it does."""
+        if response.background is not None or response._sources:
+            self.hold(response)
+        error: Exception | None = response.exception
+        if error is not None:
+            response.exception = None
+            if self.outer is not None:
+                self.outer.failure = error
+        return error
 
     async def close_held(self) -> list[BaseException]:
         """Close every response held, the newest first; the errors that this gave."""
@@ -151,7 +156,7 @@ class Exchange:
         callbacks, self._callbacks = self._callbacks, ()
         if not callbacks:
             return
-        seconds = time.perf_counter() - self.started_at
+        seconds = perf_counter() - self.started_at
         outcome = Outcome(self.status, self.body_size, seconds, self.left, exception)
         for callback in callbacks:
             try:
@@ -160,13 +165,6 @@ class Exchange:
                     await told
             except Exception:
                 _logger.exception("after_response callback %s failed", describe(callback))
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether something waits for the end of this exchange."""
-        return bool(
-            self.inbounds or self.held or self.backgrounds or self._callbacks or self.left
-        )
 
     # -- what is sent --------------------------------------------------------------------------
 
@@ -211,33 +209,13 @@ class Exchange:
             self.left = True
             raise SendError(*exc.args) from exc
 
-    async def send_whole(
-        self, status: int, headers: list[tuple[bytes, bytes]], body: bytes | memoryview
-    ) -> None:
-        """Send a whole response; as ``send`` twice. PERF: a third faster on a plain route.
-
-        Raises:
-            ResponseStartedError: one was started already.
-            OSError: the server found the client gone (ASGI HTTP spec 2.4).
-        """
-        if self.status is not None:
-            await self.send({"type": "http.response.start", "status": status})
-        self.status = status
-        try:
-            await self._send({"type": "http.response.start", "status": status, "headers": headers})
-            self.body_size = len(body)
-            self._finish()
-            await self._send({"type": "http.response.body", "body": body})
-        except OSError as exc:
-            self.left = True
-            raise SendError(*exc.args) from exc
-
     def explains(self, exc: BaseException) -> bool:
         """Whether an exception says no more than that the client left, and the client did leave."""
         return self.client_left and _says_left(exc)
 
     def _finish(self) -> None:
-        self.left = self.client_left
+        if self.inbounds:
+            self.left = self.client_left
         self.complete = True
 
     def _check_started(self, kind: str) -> None:
@@ -256,9 +234,3 @@ def _says_left(exc: BaseException) -> bool:
             return True
         cause = cause.__cause__
     return False
-
-
-def exchange_of(scope: Scope) -> Exchange | None:
-    """The innermost exchange of a scope, or None outside of any edge."""
-    found = scope.get(EXCHANGE)
-    return found if isinstance(found, Exchange) else None

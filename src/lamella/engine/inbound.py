@@ -346,15 +346,6 @@ class HasInbound(Protocol):
         ...
 
 
-class HasFeed(HasInbound, Protocol):
-    """A request."""
-
-    @property
-    def feed(self) -> Feed:
-        """Its inbound as its own ``receive``."""
-        ...
-
-
 class Feed:
     """An inbound as the ``receive`` of a foreign app (or of whoever wants messages).
 

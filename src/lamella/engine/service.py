@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from lamella.engine.edge import serve
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
 
     from lamella.requests import Request
     from lamella.responses import Response
     from lamella.types import ASGIApp, Receive, Scope, Send
 
-    Respond = Callable[[Request[Any]], Awaitable[Response]]
+    Respond = Callable[[Request[Any]], Coroutine[Any, Any, Response]]
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 _TWIN = "_lamella_service_twin"
@@ -43,7 +43,7 @@ class Service:
     """
 
     async def respond(self, request: Request[Any]) -> Response:
-        """Answer a request.
+        """Answer a request. An override may be a plain function that gives another's coroutine.
 
         Args:
             request: the one Request of this exchange.

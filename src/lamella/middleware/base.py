@@ -119,7 +119,7 @@ class BaseHTTPMiddleware(Service):
 
 def hold(response: Response, request: Request[Any]) -> None:
     """Leave what a response carries with the exchange, so that no layer can lose it."""
-    exchange = request._exchange or request._around
+    exchange = request.exchange
     if exchange is not None:
         exchange.hold(response)
 

@@ -54,7 +54,7 @@ class ServerErrorMiddleware(Service):
         try:
             return await self._inner(request)
         except Exception as exc:
-            exchange = request._exchange or request._around
+            exchange = request.exchange
             if exchange is not None:
                 if exchange.explains(exc) or exchange.status is not None:
                     raise  # nobody to answer, or too late to

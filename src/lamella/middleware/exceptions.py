@@ -84,7 +84,7 @@ class ExceptionMiddleware(Service):
         """The handler for an exception, or None if it goes unhandled."""
         handler = lookup(self._status_handlers, self._exception_handlers, exc)
         if handler is None and self.server_error is not None:
-            exchange = request._exchange or request._around
+            exchange = request.exchange
             if exchange is None or not exchange.explains(exc):
                 return self.server_error
         return handler
@@ -121,7 +121,7 @@ def check_not_started(request: Request[Any], exc: Exception) -> None:
     Raises:
         ResponseStartedError: a foreign app has sent the start of one already; caused by ``exc``.
     """
-    exchange = request._exchange
+    exchange = request.exchange
     if exchange is not None and exchange.status is not None:
         raise ResponseStartedError(
             "Caught handled exception, but response already started."
