@@ -16,7 +16,7 @@ from email.utils import format_datetime, formatdate
 from functools import lru_cache
 from http.cookies import SimpleCookie
 from mimetypes import guess_type as _guess_type
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 from urllib.parse import quote
 
 from lamella._file_body import file_pieces, stat_file
@@ -48,6 +48,7 @@ SyncContentStream = Iterable[Content]
 AsyncContentStream = AsyncIterable[Content]
 ContentStream = AsyncContentStream | SyncContentStream
 SameSite = Literal["lax", "strict", "none"]
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 _BODILESS: Final = frozenset((204, 304))
 
@@ -55,6 +56,15 @@ _BODILESS: Final = frozenset((204, 304))
 def guess_type(url: str | os.PathLike[str], strict: bool = True) -> tuple[str | None, str | None]:
     """The media type and encoding that a file's name suggests (as ``mimetypes.guess_type``)."""
     return _guess_type(os.fspath(url), strict)
+
+
+_NATIVE: Final = "_lamella_native"
+
+
+def _native(call: _F) -> _F:
+    """Mark a ``__call__`` that sends what the attributes of its response say."""
+    setattr(call, _NATIVE, True)
+    return call
 
 
 class Response:
@@ -80,8 +90,12 @@ class Response:
     status_code: int
     body: bytes | memoryview
     raw_headers: list[tuple[bytes, bytes]]
-    background: Callable[[], Awaitable[None]] | None = None
     exception: Exception | None = None
+    # Whether there is more to it than two messages: a background task, a stream, a file.
+    _delicate = False
+    _background: Callable[[], Awaitable[None]] | None = None
+    # What it was when its endpoint returned it first.
+    _pristine: dict[str, Any] | None = None
     # Where the body comes from, if not from `body`; and everything it ever came from, to be closed.
     _stream: AsyncContentStream | None = None
     _sources: tuple[AsyncContentStream, ...] = ()
@@ -99,7 +113,8 @@ class Response:
         self.status_code = status_code
         if media_type is not None:
             self.media_type = media_type
-        self.background = background
+        if background is not None:
+            self.background = background
         self.body = self.render(content)
         self.init_headers(headers)
 
@@ -118,7 +133,7 @@ class Response:
 
     def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
         """Set ``raw_headers`` from the given ones, the body's length and the media type."""
-        body = self.__dict__.get("body")
+        body = getattr(self, "body", None)
         status = self.status_code
         has_length = body is not None and status >= 200 and status not in _BODILESS
         added = _added_headers(len(body) if has_length else None, self.media_type, self.charset)
@@ -139,6 +154,37 @@ class Response:
         if found is None:
             found = self._headers = MutableHeaders(raw=self.raw_headers)
         return cast("MutableHeaders", found)
+
+    @property
+    def background(self) -> Callable[[], Awaitable[None]] | None:
+        """What is run after the response was sent."""
+        return self._background
+
+    @background.setter
+    def background(self, task: Callable[[], Awaitable[None]] | None) -> None:
+        self._background = task
+        if task is not None:
+            self._delicate = True
+
+    @property
+    def sends_itself(self) -> bool:
+        """Whether a subclass's own ``__call__`` says what goes out, as event sources do it."""
+        return not hasattr(type(self).__call__, _NATIVE)
+
+    def claimed(self) -> Response:
+        """This response, for one request and its layers to change.
+
+        An object that an endpoint returns for many requests is copied as it was at first, so that
+        no request sees what the layers of another did to it.
+        """
+        if self._pristine is None:
+            self._pristine = {**self.__dict__, "raw_headers": tuple(self.raw_headers)}
+            return self
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self._pristine)
+        copy.__dict__.pop("_headers", None)
+        copy.raw_headers = list(copy.raw_headers)
+        return copy
 
     # -- cookies -------------------------------------------------------------------------------
 
@@ -237,6 +283,7 @@ class Response:
     def body_iterator(self, content: AsyncContentStream) -> None:
         self._stream = content
         self._sources += (content,)
+        self._delicate = True
 
     async def aclose(self) -> None:
         """Close everything the body ever came from, the newest first, whether it was sent or not.
@@ -261,6 +308,7 @@ class Response:
 
     # -- the ASGI face -------------------------------------------------------------------------
 
+    @_native
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response (ASGI HTTP spec), then run its background task.
 
@@ -452,6 +500,7 @@ class FileResponse(Response):
 
     chunk_size = 64 * 1024
     max_ranges = 100
+    _delicate = True
     _unsettled = True
     _plan: FilePlan
 
@@ -541,6 +590,7 @@ class FileResponse(Response):
             return _once(self._plan.text.encode(self.charset))
         return file_pieces(self.path, self._plan, self.chunk_size)
 
+    @_native
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file, by the server's own means where it offers them (pathsend extension)."""
         await self.settle(scope)

@@ -113,9 +113,14 @@ class _Endpoint(Service):
             response = await answer(handler, request, exc)
         if not isinstance(response, Response):
             response = await self._accepted(response, request)
-        if response._unsettled:
+        if not request._direct:
+            if response.sends_itself:
+                return await Bridge(response).respond(request)
+            response = response.claimed()
+        elif response._delicate or response._pristine is not None:
+            response = response.claimed()
+        if response._delicate:
             await response.settle(request.scope)
-        if response.background is not None or response._sources:
             hold(response, request)
         return response
 
@@ -573,17 +578,17 @@ class Router(Service):
             scope.setdefault("router", self)
             await self._connect_to_route(scope, receive, send)
 
-    async def respond_from_routes(self, request: Request[Any]) -> Response:
+    def respond_from_routes(self, request: Request[Any]) -> Coroutine[Any, Any, Response]:
         """Answer from the first route that matches fully, else partially, else the default."""
         scope = request.scope
         if "router" not in scope:
             scope["router"] = self
         if self.on_disconnect is not None:
             scope[_ON_DISCONNECT] = self.on_disconnect
-        partial: tuple[BaseRoute, Respond, Scope] | None = None
         index = self._index
         if index is None or self._indexed_at != changes():
             index = self._index_routes()
+        partial: tuple[BaseRoute, Respond, Scope] | None = None
         path = get_route_path(scope) if scope.get("root_path") else scope["path"]
         for route, respond in index.candidates(path):
             match, child_scope = route.matches(scope)
@@ -593,14 +598,17 @@ class Router(Service):
                 partial = route, respond, child_scope
         else:
             if partial is None:
-                redirect = self._slash_redirect(scope) if self.redirect_slashes else None
-                return redirect or await link(self.default)(request)
+                return self._respond_without_route(request)
             route, respond, child_scope = partial
         scope["route"] = route
         if "root_path" in child_scope:
-            return await _respond_below(respond, child_scope, request)
+            return _respond_below(respond, child_scope, request)
         scope.update(child_scope)
-        return await respond(request)
+        return respond(request)
+
+    async def _respond_without_route(self, request: Request[Any]) -> Response:
+        redirect = self._slash_redirect(request.scope) if self.redirect_slashes else None
+        return redirect or await link(self.default)(request)
 
     async def _connect_to_route(self, scope: Scope, receive: Receive, send: Send) -> None:
         for route in self.routes:

@@ -317,14 +317,13 @@ class BridgedResponse(Response):
         self._head = start
         self.status_code = start["status"]
         self.raw_headers = _pairs(start.get("headers", ()))
-        self.background = None
-        self._body_message: Message | None = None
         if only is not None and only["type"] == "http.response.body":
             self.body = only.get("body", b"")
         else:
             self._stream = _chunks(run)
         # The run is what has to be ended; its chunks are but a view of it.
         self._sources = (_Ending(run),)
+        self._delicate = True
         self._drawn = self._stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -78,8 +78,7 @@ def _exchange_of(request: Request[Any]) -> Exchange:
 def _is_plain(response: Response) -> bool:
     """Whether a response is two messages and nothing to be done about it."""
     return (
-        response._stream is None
-        and response.background is None
+        not response._delicate
         and response.exception is None
         and type(response).__call__ is Response.__call__
     )

@@ -90,9 +90,10 @@ class BaseHTTPMiddleware(Service):
             if handler is None:
                 raise
             response = await answer(handler, request, exc)
-        if not isinstance(response, Response):
+        delicate = getattr(response, "_delicate", None)  # PERF: one look tells a Response, too
+        if delicate is None:
             response = await self._accepted(response, request)
-        if response.background is not None or response._sources:
+        elif delicate:
             hold(response, request)
         return response
 
