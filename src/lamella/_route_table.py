@@ -6,13 +6,28 @@ index over them has to notice. Routes may also be given another path: ``routes_c
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _T = TypeVar("_T")
-_F = TypeVar("_F", bound=Callable[..., Any])
 
+_CHANGING: Final = (
+    "__delitem__",
+    "__iadd__",
+    "__imul__",
+    "__setitem__",
+    "append",
+    "clear",
+    "extend",
+    "insert",
+    "pop",
+    "remove",
+    "reverse",
+    "sort",
+)
 _changes = 0
 
 
@@ -27,27 +42,18 @@ def changes() -> int:
     return _changes
 
 
-def _noticed(method: _F) -> _F:
+class RouteTable(list[_T]):
+    """A list whose every change is noticed."""
+
+
+def _noticed(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def noticed(*args: Any, **kwargs: Any) -> Any:
         routes_changed()
         return method(*args, **kwargs)
 
-    return noticed  # type: ignore[return-value]
+    return noticed
 
 
-class RouteTable(list[_T]):
-    """A list whose every change is noticed."""
-
-    append = _noticed(list[_T].append)
-    clear = _noticed(list[_T].clear)
-    extend = _noticed(list[_T].extend)
-    insert = _noticed(list[_T].insert)
-    pop = _noticed(list[_T].pop)
-    remove = _noticed(list[_T].remove)
-    reverse = _noticed(list[_T].reverse)
-    sort = _noticed(list[_T].sort)
-    __delitem__ = _noticed(list[_T].__delitem__)
-    __iadd__ = _noticed(list[_T].__iadd__)
-    __imul__ = _noticed(list[_T].__imul__)
-    __setitem__ = _noticed(list[_T].__setitem__)
+for _name in _CHANGING:
+    setattr(RouteTable, _name, _noticed(getattr(list, _name)))

@@ -201,9 +201,7 @@ class Lamella(Service):
         if layer == "http":
             return self.middleware
         if isinstance(layer, str):
-            raise StackError(
-                f"Expected a layer, or 'http', in app.middleware(...), got {layer!r}."
-            )
+            raise StackError(f"Expected a layer, or 'http', in app.middleware(...), got {layer!r}.")
         self._add(layer)
         return layer
 

@@ -29,7 +29,6 @@ from lamella.exceptions import ClientDisconnect, HTTPException, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
-    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
     from typing_extensions import TypeVar
@@ -107,7 +106,7 @@ class HTTPConnection(Mapping[str, Any], Generic[StateT]):
 
     # Two connections are equal only if they are one, whatever their scopes hold.
     __eq__ = object.__eq__
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # pyright: ignore[reportAssignmentType]
 
     @property
     def app(self) -> Any:
@@ -210,7 +209,8 @@ class HTTPConnection(Mapping[str, Any], Generic[StateT]):
                 "Expected to run inside an application or router, which `url_for` asks for the"
                 " route; the scope has neither."
             )
-        return cast("URL", provider.url_path_for(name, **path_params).make_absolute_url(self.base_url))
+        path = provider.url_path_for(name, **path_params)
+        return cast("URL", path.make_absolute_url(self.base_url))
 
 
 async def empty_receive() -> NoReturn:

@@ -24,8 +24,6 @@ from lamella._headers import check_header
 from lamella._ranges import (
     NOT_MODIFIED_HEADERS,
     FileFacts,
-    MalformedRangeHeader,
-    RangeNotSatisfiable,
     content_disposition,
     etag_for,
     http_date,
@@ -133,10 +131,11 @@ class Response:
 
     def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
         """Set ``raw_headers`` from the given ones, the body's length and the media type."""
-        body = getattr(self, "body", None)
-        status = self.status_code
-        has_length = body is not None and status >= 200 and status not in _BODILESS
-        added = _added_headers(len(body) if has_length else None, self.media_type, self.charset)
+        body: bytes | None = getattr(self, "body", None)
+        length = None
+        if body is not None and self.status_code >= 200 and self.status_code not in _BODILESS:
+            length = len(body)
+        added = _added_headers(length, self.media_type, self.charset)
         if not headers:
             self.raw_headers = list(added)
             return
@@ -544,9 +543,7 @@ class FileResponse(Response):
         found = self.stat_result or await stat_file(self.path)
         self.set_stat_headers(found)
         get = self.headers.get
-        facts = FileFacts(
-            found.st_size, get("content-type", ""), get("etag"), get("last-modified")
-        )
+        facts = FileFacts(found.st_size, get("content-type", ""), get("etag"), get("last-modified"))
         is_http = scope["type"] == "http"
         self._plan = plan = plan_file(
             scope["method"] if is_http else "",

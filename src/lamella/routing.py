@@ -17,10 +17,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import quote
 
+from lamella._index import RouteIndex
 from lamella._inspect import describe, is_async_callable
 from lamella._outcomes import answer, handlers_in
 from lamella._paths import PathPattern, compile_path, get_route_path, replace_params
-from lamella._index import RouteIndex
 from lamella._route_table import RouteTable, changes, routes_changed
 from lamella.concurrency import run_in_threadpool
 from lamella.convertors import Convertor
@@ -45,6 +45,8 @@ from lamella.requests import Request
 from lamella.responses import PlainTextResponse, RedirectResponse, Response
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from lamella.engine.service import Respond
     from lamella.types import ASGIApp, Lifespan, Receive, Scope, Send
 
@@ -66,7 +68,7 @@ OnDisconnect = Literal["finish", "cancel"]
 _ON_DISCONNECT = "lamella.on_disconnect"
 
 
-class NoMatchFound(Exception):  # noqa: N818 - Starlette's name
+class NoMatchFound(Exception):
     """No route has the name and exactly the parameters that a URL was asked for."""
 
     def __init__(self, name: str, path_params: dict[str, Any]) -> None:
@@ -95,9 +97,8 @@ class _Endpoint(Service):
 
     def __init__(self, func: Callable[[Request[Any]], Any]) -> None:
         self.func = func
-        self._call: Callable[[Request[Any]], Awaitable[Any]] = (
-            func if is_async_callable(func) else functools.partial(run_in_threadpool, func)
-        )
+        call: Any = func if is_async_callable(func) else functools.partial(_in_thread, func)
+        self._call: Callable[[Request[Any]], Awaitable[Any]] = call
 
     async def respond(self, request: Request[Any]) -> Response:
         exchange = request._exchange
@@ -131,7 +132,11 @@ class _Endpoint(Service):
                 f"Expected a Response from the endpoint {describe(self.func)}, got {response!r};"
                 " return a Response on every path through it."
             )
-        return await Bridge(response).respond(request)
+        return await Bridge(cast("ASGIApp", response)).respond(request)
+
+
+async def _in_thread(func: Callable[[Request[Any]], Any], request: Request[Any]) -> Any:
+    return await run_in_threadpool(func, request)
 
 
 def request_response(
@@ -148,7 +153,7 @@ def get_name(endpoint: Callable[..., Any]) -> str:
 
 def _is_function(endpoint: Any) -> bool:
     while isinstance(endpoint, functools.partial):
-        endpoint = cast("functools.partial[Any]", endpoint).func
+        endpoint = endpoint.func
     return inspect.isfunction(endpoint) or inspect.ismethod(endpoint)
 
 
@@ -324,9 +329,7 @@ class Route(BaseRoute):
 
     def __repr__(self) -> str:
         methods = sorted(self.methods or ())
-        return (
-            f"{type(self).__name__}(path={self.path!r}, name={self.name!r}, methods={methods!r})"
-        )
+        return f"{type(self).__name__}(path={self.path!r}, name={self.name!r}, methods={methods!r})"
 
 
 class Mount(BaseRoute):
@@ -607,8 +610,11 @@ class Router(Service):
         return respond(request)
 
     async def _respond_without_route(self, request: Request[Any]) -> Response:
-        redirect = self._slash_redirect(request.scope) if self.redirect_slashes else None
-        return redirect or await link(self.default)(request)
+        if self.redirect_slashes:
+            redirect = self._slash_redirect(request.scope)
+            if redirect is not None:
+                return redirect
+        return await link(self.default)(request)
 
     async def _connect_to_route(self, scope: Scope, receive: Receive, send: Send) -> None:
         for route in self.routes:
@@ -698,9 +704,7 @@ class Router(Service):
     ) -> None:
         """Add a ``Route``."""
         self.routes.append(
-            Route(
-                path, endpoint, methods=methods, name=name, include_in_schema=include_in_schema
-            )
+            Route(path, endpoint, methods=methods, name=name, include_in_schema=include_in_schema)
         )
 
     # -- the lifespan --------------------------------------------------------------------------
@@ -724,9 +728,7 @@ class Router(Service):
         await send({"type": "lifespan.shutdown.complete"})
 
 
-async def _respond_below(
-    respond: Respond, child_scope: Scope, request: Request[Any]
-) -> Response:
+async def _respond_below(respond: Respond, child_scope: Scope, request: Request[Any]) -> Response:
     """Answer from what is mounted; a retry from further out matches the outer path again."""
     scope = request.scope
     outside = {key: scope[key] for key in ("root_path", "app") if key in scope}
@@ -742,7 +744,7 @@ def _pattern_of(route: BaseRoute) -> PathPattern | None:
     """A route's pattern for the index; None if only its own ``matches`` can tell."""
     if type(route).matches not in (Route.matches, Mount.matches):
         return None
-    pattern = cast("Route | Mount", route).path_regex
+    pattern: object = getattr(route, "path_regex", None)  # may have been set from outside
     return pattern if isinstance(pattern, PathPattern) else None
 
 
@@ -753,7 +755,7 @@ def _share_state(scope: Scope, state: Mapping[str, Any]) -> None:
 
 
 @asynccontextmanager
-async def _no_lifespan(app: object) -> Any:
+async def _no_lifespan(app: object) -> AsyncGenerator[None, None]:
     yield
 
 
@@ -784,7 +786,7 @@ def _warn_of_generator(kind: str) -> None:
 
 
 @asynccontextmanager
-async def _lifted(context: Callable[[Any], Any], app: Any) -> Any:
+async def _lifted(context: Callable[[Any], Any], app: Any) -> AsyncGenerator[Any, None]:
     with context(app) as state:
         yield state
 
@@ -801,7 +803,7 @@ def _wrapped(
     return app
 
 
-def checked_policy(policy: Any) -> OnDisconnect | None:
+def checked_policy(policy: OnDisconnect | None) -> OnDisconnect | None:
     """An ``on_disconnect`` policy, if it is one.
 
     Raises:
@@ -809,7 +811,7 @@ def checked_policy(policy: Any) -> OnDisconnect | None:
     """
     if policy not in (None, "finish", "cancel"):
         raise UsageError(f"Expected on_disconnect to be 'finish' or 'cancel', got {policy!r}.")
-    return cast("OnDisconnect | None", policy)
+    return policy
 
 
 def _method_set(methods: Collection[str]) -> set[str]:

@@ -107,9 +107,7 @@ class _Run:
         "start",
     )
 
-    def __init__(
-        self, app: ASGIApp, request: Request[Any], exchange: Exchange, feed: Feed
-    ) -> None:
+    def __init__(self, app: ASGIApp, request: Request[Any], exchange: Exchange, feed: Feed) -> None:
         self._app = app
         self._exchange = exchange
         self._request: Request[Any] | None = request
@@ -406,8 +404,8 @@ async def _file_chunks(message: Message) -> AsyncGenerator[bytes, None]:
     """The bytes that a zerocopysend message names (ASGI extension)."""
     file = message["file"]
     descriptor = file if isinstance(file, int) else file.fileno()
-    offset = message.get("offset")
-    left = message.get("count")
+    offset: int | None = message.get("offset")
+    left: int | None = message.get("count")
     while left is None or left > 0:
         size = _CHUNK if left is None else min(_CHUNK, left)
         if offset is None:

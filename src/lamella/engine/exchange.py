@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from lamella._inspect import describe
 from lamella.exceptions import ClientDisconnect, ResponseStartedError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from lamella.engine.inbound import Feed, Inbound
-    from lamella.types import Message, Scope, Send
+    from lamella.types import Message, Send
 
 EDGE: Final = "lamella.edge"
 """The scope key of the request that the innermost edge made."""
@@ -227,7 +227,8 @@ class Exchange:
 
 def _says_left(exc: BaseException) -> bool:
     if isinstance(exc, BaseExceptionGroup):  # of a task group in a layer or an endpoint
-        return all(_says_left(member) for member in exc.exceptions)
+        group = cast("BaseExceptionGroup[BaseException]", exc)
+        return all(_says_left(member) for member in group.exceptions)
     cause: BaseException | None = exc
     while cause is not None:
         if isinstance(cause, ClientDisconnect | SendError):

@@ -19,7 +19,6 @@ from lamella.exceptions import BodyConsumedError, ClientDisconnect, HTTPExceptio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
     from types import CodeType
 
     from lamella.types import Message, Receive
@@ -130,7 +129,7 @@ class Inbound:
         """Take the next piece of the body away; None after the last one.
 
         Args:
-            reader: who takes it, for the error that a later reader may get: a ``Reader``, or an app.
+            reader: who takes it, for the error that a later one may get: a ``Reader``, or an app.
 
         Raises:
             ClientDisconnect: the client left before the last byte.

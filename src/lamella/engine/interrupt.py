@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
     from lamella.engine.inbound import Inbound
 
@@ -29,7 +30,7 @@ class Interrupt:
         self._inbound = inbound
         self.fired = False
 
-    def __enter__(self) -> Interrupt:
+    def __enter__(self) -> Self:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("Expected to run in an asyncio task; there is no current task.")

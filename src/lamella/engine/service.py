@@ -42,8 +42,8 @@ class Service:
     websockets or the lifespan through. Overriding ``__call__`` gives the service face up.
     """
 
-    async def respond(self, request: Request[Any]) -> Response:
-        """Answer a request. An override may be a plain function that gives another's coroutine.
+    def respond(self, request: Request[Any]) -> Coroutine[Any, Any, Response]:
+        """Answer a request: ``async def`` it, or give the coroutine of another service.
 
         Args:
             request: the one Request of this exchange.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, cast
 
 from lamella._inspect import describe, is_async_callable
 from lamella.exceptions import StackError
@@ -52,8 +52,9 @@ class Middleware(Generic[P]):
 
     def __repr__(self) -> str:
         name = getattr(self.cls, "__name__", type(self.cls).__name__)
-        given = [repr(value) for value in self.args]
-        given += [f"{key}={value!r}" for key, value in self.kwargs.items()]
+        args, kwargs = cast("tuple[tuple[Any, ...], dict[str, Any]]", (self.args, self.kwargs))
+        given = [repr(value) for value in args]
+        given += [f"{key}={value!r}" for key, value in kwargs.items()]
         return f"{type(self).__name__}({', '.join([name, *given])})"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lamella._inspect import describe, is_async_callable
 from lamella._outcomes import answer, handlers_in, http_exception
@@ -115,7 +115,7 @@ class BaseHTTPMiddleware(Service):
                 f"dispatch of {describe(self.shown_as)} returned {response!r}; return the Response"
                 " from `await call_next(request)`, or your own."
             )
-        return await Bridge(response).respond(request)
+        return await Bridge(cast("ASGIApp", response)).respond(request)
 
 
 def hold(response: Response, request: Request[Any]) -> None:

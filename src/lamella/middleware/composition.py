@@ -6,7 +6,7 @@ Floor 5.
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lamella._inspect import describe, is_async_callable
 from lamella.engine.service import Service
@@ -66,7 +66,7 @@ def declaration_of(layer: Any, where: str) -> Middleware[...]:
             f" Middleware({name}, ...) with the class and its arguments after `app`."
         )
     if hasattr(layer, "cls") and hasattr(layer, "kwargs"):
-        return _checked(layer)
+        return _checked(cast("Middleware[...]", layer))
     if is_async_callable(layer):
         _check_takes_two(layer, where)
         return Middleware(BaseHTTPMiddleware, dispatch=layer)
@@ -81,9 +81,10 @@ def declaration_of(layer: Any, where: str) -> Middleware[...]:
 def _checked(declaration: Middleware[...]) -> Middleware[...]:
     cls: Any = declaration.cls
     if inspect.isclass(cls) and issubclass(cls, BaseHTTPMiddleware):
-        given = declaration.kwargs.get("dispatch") or cls.dispatch
+        args, kwargs = cast("tuple[tuple[Any, ...], dict[str, Any]]", tuple(declaration)[1:])
+        given = kwargs.get("dispatch") or cls.dispatch
         own_init = cls.__init__ is not BaseHTTPMiddleware.__init__
-        if given is BaseHTTPMiddleware.dispatch and not declaration.args and not own_init:
+        if given is BaseHTTPMiddleware.dispatch and not args and not own_init:
             raise StackError(
                 f"Expected {describe(cls)} to define `async def dispatch(self, request, call_next)`"
                 " or to be given `dispatch=`; it has neither."

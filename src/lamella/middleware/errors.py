@@ -55,9 +55,8 @@ class ServerErrorMiddleware(Service):
             return await self._inner(request)
         except Exception as exc:
             exchange = request.exchange
-            if exchange is not None:
-                if exchange.explains(exc) or exchange.status is not None:
-                    raise  # nobody to answer, or too late to
+            if exchange is not None and (exchange.explains(exc) or exchange.status is not None):
+                raise  # nobody to answer, or too late to
             return await self.answer(request, exc)
 
     async def answer(self, request: Request[Any], exc: Exception) -> Response:

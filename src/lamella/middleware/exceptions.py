@@ -6,7 +6,7 @@ the routes' own layers, wherever an exception is raised.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lamella._outcomes import HANDLERS, answer, http_exception, lookup
 from lamella.engine.service import Service
@@ -70,15 +70,14 @@ class ExceptionMiddleware(Service):
         """Register a handler for a status code or for an exception class and its subclasses."""
         if isinstance(exc_class_or_status_code, int):
             self._status_handlers[exc_class_or_status_code] = handler
-        elif isinstance(exc_class_or_status_code, type) and issubclass(
-            exc_class_or_status_code, Exception
-        ):
-            self._exception_handlers[exc_class_or_status_code] = handler
         else:
-            raise StackError(
-                "Expected a status code or an Exception class as the key of an exception handler,"
-                f" got {exc_class_or_status_code!r}."
-            )
+            key = cast("Any", exc_class_or_status_code)
+            if not isinstance(key, type) or not issubclass(key, Exception):
+                raise StackError(
+                    "Expected a status code or an Exception class as the key of an exception"
+                    f" handler, got {key!r}."
+                )
+            self._exception_handlers[key] = handler
 
     def find(self, request: Request[Any], exc: Exception) -> ExceptionHandler | None:
         """The handler for an exception, or None if it goes unhandled."""
