@@ -43,21 +43,9 @@ def found(templates: list[str], path: str) -> list[Any]:
     return list(index_of(*templates).candidates(path))
 
 
-SEGMENT = st.sampled_from(
-    [
-        "a",
-        "b",
-        "ab",
-        "",
-        "{%d}",
-        "{%d:int}",
-        "{%d:slug}",
-        "{%d:odd}",
-        "a-{%d}",
-        "{%d}.b",
-        "{%d}{%d}",
-    ]
-)
+COMMON = ["a", "b", "{%d}", "{%d}"]
+ODD = ["", "ab", "{%d:int}", "{%d:slug}", "{%d:odd}", "a-{%d}", "{%d}.b", "{%d}{%d}"]
+SEGMENT = st.sampled_from(COMMON) | st.sampled_from(ODD)
 END = st.sampled_from(["", "", "", "/{%d:path}", "/{%d:deep}", "{%d:path}", "/{%d:path}/a"])
 
 
@@ -66,16 +54,19 @@ def templates(draw: st.DrawFn) -> str | None:
     """Give a template over few segments, so that many of them share paths; sometimes a host."""
     if draw(st.integers(0, 11)) == 0:
         return draw(st.sampled_from([None, "{p}.b", "a"]))
-    text = "".join("/" + segment for segment in draw(st.lists(SEGMENT, max_size=4)))
+    text = "".join("/" + segment for segment in draw(st.lists(SEGMENT, max_size=3)))
     pieces = (text + draw(END)).split("%d")
     return "".join(f"{piece}p{place}" for place, piece in enumerate(pieces[:-1])) + pieces[-1]
 
 
-PATHS = st.lists(st.sampled_from(["a", "b", "ab", "", "1", "a-b", "a.b"]), max_size=5)
+PATHS = st.lists(
+    st.sampled_from(["a", "b"]) | st.sampled_from(["a", "b", "ab", "", "1", "a-b", "a.b"]),
+    max_size=5,
+)
 
 
 @settings(max_examples=1000)
-@given(st.lists(templates(), max_size=14), PATHS)
+@given(st.lists(templates(), min_size=2, max_size=14), PATHS)
 def test_the_first_match_is_the_first_match_of_a_plain_scan(chosen, segments):
     """The rule that users know is kept: the first declared route that matches wins."""
     path = "".join("/" + segment for segment in segments)
@@ -185,7 +176,18 @@ def test_an_index_of_nothing_finds_nothing():
 @pytest.mark.parametrize("path", ["/" * 64_000, "/a" * 32_000, "/a/" + "b" * 64_000])
 def test_a_long_path_is_cut_no_deeper_than_the_templates(path):
     """The work is bounded by the table of routes, not by the client."""
+    cuts = []
+
+    class Watched(str):
+        __slots__ = ()
+
+        def split(self, sep: str | None = None, maxsplit: Any = -1) -> list[str]:
+            cuts.append(maxsplit)
+            return super().split(sep, maxsplit)
+
     chosen = ["/a", "/{x}", "/a/{y}", "/{x}/a", "/a/{rest:path}", "/{x}/{y}/a"]
     expected = [t for t in chosen if compile_path(t)[0].match(path)]
-    assert set(expected) <= set(found(chosen, path))
-    assert "/{x}/{y}/a" not in found(chosen, path)
+    candidates = found(chosen, Watched(path))
+    assert [4] == cuts
+    assert set(expected) <= set(candidates)
+    assert "/{x}/{y}/a" not in candidates

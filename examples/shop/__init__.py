@@ -1,0 +1,17 @@
+"""A tea shop: a small real service, and the model of a lamella program.
+
+Start it with `python -m examples.shop` and read it in this order:
+
+    app.py        what there is: the routes, the layers, and what starts and stops with them
+    layers.py     nine layers, each a few lines
+    api.py        products and orders as JSON
+    pages.py      the page at `/`
+    files.py      downloads, and photos read as a stream
+    feed.py       the live feed of orders (server-sent events)
+    store.py      products and orders in SQLite
+    reading.py    small questions about a request
+    errors.py     every error as one shape of JSON
+    catalogue.py  the teas it starts with
+    settings.py   what the environment may change
+    server.py     how it is served and stopped
+"""
