@@ -34,10 +34,13 @@ from lamella.datastructures import URL, Headers, MutableHeaders
 from lamella.engine.exchange import SendError
 from lamella.engine.inbound import Feed, Inbound
 from lamella.engine.interrupt import Interrupt
-from lamella.exceptions import ClientDisconnect
+from lamella.exceptions import ClientDisconnect, UsageError
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from lamella._ranges import FilePlan
+    from lamella.engine.inbound import HasInbound
     from lamella.background import BackgroundTask
     from lamella.types import Message, Receive, Scope, Send
 
@@ -97,6 +100,8 @@ class Response:
     # Where the body comes from, if not from `body`; and everything it ever came from, to be closed.
     _stream: AsyncContentStream | None = None
     _sources: tuple[AsyncContentStream, ...] = ()
+    # Whose client a layer that reads the stream must not outlive.
+    _read_by: HasInbound | None = None
     # Whether `settle` has to run before a layer may look at the status and the headers.
     _unsettled = False
 
@@ -179,8 +184,11 @@ class Response:
         if self._pristine is None:
             self._pristine = {**self.__dict__, "raw_headers": tuple(self.raw_headers)}
             return self
+        return self._copied(self._pristine)
+
+    def _copied(self, attributes: dict[str, Any]) -> Self:
         copy = object.__new__(type(self))
-        copy.__dict__.update(self._pristine)
+        copy.__dict__.update(attributes)
         copy.__dict__.pop("_headers", None)
         copy.raw_headers = list(copy.raw_headers)
         return copy
@@ -220,9 +228,9 @@ class Response:
         cookie: SimpleCookie = SimpleCookie()
         cookie[key] = value
         pieces = [cookie[key].OutputString()]
-        if domain is not None:
+        if domain:
             pieces.append(f"Domain={_attribute('domain', domain)}")
-        if expires is not None:
+        if expires is not None and expires != "":
             pieces.append(f"expires={_attribute('expires', _cookie_date(expires))}")
         if httponly:
             pieces.append("HttpOnly")
@@ -230,11 +238,11 @@ class Response:
             pieces.append(f"Max-Age={int(max_age)}")
         if partitioned:
             pieces.append("Partitioned")
-        if path is not None:
+        if path:
             pieces.append(f"Path={_attribute('path', path)}")
         if samesite is not None:
             if samesite.lower() not in ("lax", "strict", "none"):
-                raise ValueError(
+                raise UsageError(
                     f"Expected samesite to be 'strict', 'lax' or 'none', got {samesite!r}."
                 )
             pieces.append(f"SameSite={samesite}")
@@ -276,12 +284,15 @@ class Response:
         Set it to send something else: the old one may be drawn from, and is closed in the end.
         A ``content-length`` that was set stays; change it if the length changes.
         """
-        return _once(self.body) if self._stream is None else self._stream
+        if self._stream is None:
+            return _once(self.body)
+        return self._stream if self._read_by is None else _Watched(self._stream, self._read_by)
 
     @body_iterator.setter
     def body_iterator(self, content: AsyncContentStream) -> None:
         self._stream = content
         self._sources += (content,)
+        self._read_by = None
         self._delicate = True
 
     async def aclose(self) -> None:
@@ -334,7 +345,7 @@ class Response:
     async def stream_response(self, send: Send) -> None:
         """Send start, every piece of ``body_iterator``, and the last message."""
         await send(self._start())
-        async for chunk in self.body_iterator:
+        async for chunk in self.body_iterator if self._stream is None else self._stream:
             data = _encoded(chunk, self.charset)
             await send({"type": "http.response.body", "body": data, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -343,27 +354,48 @@ class Response:
         feed = getattr(receive, "__self__", None)
         try:
             if isinstance(feed, Feed) and feed.shared:
-                # A client that has left already is not streamed to: its stream never begins.
-                if not await feed.inbound.is_disconnected():
-                    with Interrupt(feed.inbound):
-                        await self.stream_response(send)
+                await self._stream_until_left(feed.inbound, send)
             elif scope["type"] == "websocket" or _send_tells(scope):
                 await self.stream_response(_telling(send))
             else:
-                await self._stream_until_left(receive, _telling(send))
+                inbound = Inbound(receive, feed if isinstance(feed, Feed) else None)
+                try:
+                    await self._stream_until_left(inbound, _telling(send))
+                finally:
+                    await inbound.close()
         except SendError as exc:
             raise ClientDisconnect from exc
         finally:
             await self.aclose()
 
-    async def _stream_until_left(self, receive: Receive, send: Send) -> None:
-        """Stream outside of an edge where ``send`` does not tell of a client that left."""
-        inbound = Inbound(receive)
-        try:
+    async def _stream_until_left(self, inbound: Inbound, send: Send) -> None:
+        # A client that has left already is not streamed to: its stream never begins.
+        if not await inbound.is_disconnected():
             with Interrupt(inbound):
                 await self.stream_response(send)
-        finally:
-            await inbound.close()
+
+
+class _Watched:
+    """A stream for a layer to read: it ends with the client, as it does at the edge."""
+
+    def __init__(self, stream: AsyncContentStream, request: HasInbound) -> None:
+        self._iterator = aiter(stream)
+        self._request = request
+
+    def __aiter__(self) -> AsyncIterator[Content]:
+        return self
+
+    async def __anext__(self) -> Content:
+        inbound = self._request.inbound
+        with Interrupt(inbound):
+            if not inbound.disconnected:
+                return await anext(self._iterator)
+        raise ClientDisconnect
+
+    async def aclose(self) -> None:
+        close = getattr(self._iterator, "aclose", None)
+        if close is not None:
+            await close()
 
 
 class HTMLResponse(Response):
@@ -590,13 +622,18 @@ class FileResponse(Response):
     @_native
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file, by the server's own means where it offers them (pathsend extension)."""
-        await self.settle(scope)
+        if self._unsettled:
+            # Called as an app, it may answer many requests, each with conditions of its own.
+            response = self._copied(self.__dict__)
+            await response.settle(scope)
+            await response(scope, receive, send)
+            return
         plan = self._plan
         if self._stream is None and (plan.text or not plan.ranges):
             self.body = b"" if plan.text is None else plan.text.encode(self.charset)
         elif self._stream is None:
             is_whole = plan.status != 206
-            if is_whole and "http.response.pathsend" in (scope.get("extensions") or {}):
+            if is_whole and _offers_pathsend(scope):
                 await send(self._start())
                 await send({"type": "http.response.pathsend", "path": str(self.path)})
                 if self.background is not None:
@@ -649,8 +686,13 @@ def _cookie_date(expires: datetime | str | int) -> str:
 def _send_tells(scope: Scope) -> bool:
     """Whether ``send`` raises for a client that left (ASGI HTTP spec 2.4)."""
     version = scope.get("asgi", {}).get("spec_version", "2.0")
-    major, _, minor = version.partition(".")
-    return (int(major), int(minor or 0)) >= (2, 4)
+    return tuple(map(int, version.split("."))) >= (2, 4)
+
+
+def _offers_pathsend(scope: Scope) -> bool:
+    """Whether the server sends files itself, which it does not for a websocket's denial."""
+    offered = scope.get("extensions") or {}
+    return scope["type"] == "http" and "http.response.pathsend" in offered
 
 
 def _telling(send: Send) -> Send:

@@ -123,6 +123,8 @@ class _Endpoint(Service):
         if response._delicate:
             await response.settle(request.scope)
             hold(response, request)
+            if not request._direct:
+                response._read_by = request
         return response
 
     async def _accepted(self, response: Any, request: Request[Any]) -> Response:

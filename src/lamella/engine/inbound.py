@@ -8,7 +8,6 @@ told of a client that leaves, and then at most ``READ_AHEAD`` bytes.
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
@@ -23,10 +22,11 @@ if TYPE_CHECKING:
 
     from lamella.types import Message, Receive
 
+    Told = Callable[[Exception | None], None]
+
 READ_AHEAD: Final = 64 * 1024
 """Bytes of body kept while watching for a disconnect, when nobody reads the body."""
 
-_logger = logging.getLogger("lamella.engine")
 
 
 class Reader(NamedTuple):
@@ -88,7 +88,7 @@ class Inbound:
         self._checksum = 0
         self._reader: object = None
         self._waiters: tuple[asyncio.Future[None], ...] = ()
-        self._subscribers: tuple[Callable[[], None], ...] = ()
+        self._subscribers: tuple[Told, ...] = ()
         self._watcher: asyncio.Task[None] | None = None
         self.body: bytes | None = None
         self.disconnected = False
@@ -213,34 +213,29 @@ class Inbound:
         return self.disconnected
 
     async def wait_disconnected(self) -> None:
-        """Wait until the client left."""
-        gone = asyncio.get_running_loop().create_future()
+        """Wait until the client left.
 
-        def left() -> None:
-            if not gone.done():
-                gone.set_result(None)
+        Raises:
+            Exception: the server's ``receive`` failed, so that nobody can tell.
+        """
+        await _told(self, self)
 
-        if self.disconnected:
-            return
-        self.subscribe(left)
-        self.watch()
-        try:
-            await gone
-        finally:
-            self.unsubscribe(left)
+    def subscribe(self, callback: Told) -> None:
+        """Call ``callback`` (cheap, must not raise) when the client leaves.
 
-    def subscribe(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` (cheap, must not raise) when the client leaves."""
+        Args:
+            callback: called with None; or with the error, if the server cannot be watched.
+        """
         if not self._subscribers and self._feed is not None:
-            self._feed.subscribe(self._leave)
+            self._feed.subscribe(self._tell)
         self._subscribers += (callback,)
 
-    def unsubscribe(self, callback: Callable[[], None]) -> None:
+    def unsubscribe(self, callback: Told) -> None:
         """Forget a callback of ``subscribe``; unknown ones are ignored."""
         if callback in self._subscribers:
             self._subscribers = tuple(held for held in self._subscribers if held != callback)
             if not self._subscribers and self._feed is not None:
-                self._feed.unsubscribe(self._leave)
+                self._feed.unsubscribe(self._tell)
 
     def watch(self) -> None:
         """Make sure that a client's leaving is noticed from now on: one task a request.
@@ -263,15 +258,22 @@ class Inbound:
                     await self._news()
                 else:
                     await self._pull()
-        except Exception:  # whoever reads the body is told by the same error
-            _logger.debug("the watch for a disconnect ended", exc_info=True)
+        except Exception as exc:
+            # No reason to fail a response; but nobody is to wait for the client in vain.
+            self._tell(exc)
 
     def _leave(self) -> None:
         if not self.disconnected:
             self.disconnected = True
             self._wake()
-            for callback in self._subscribers:
-                callback()
+            self._tell(None)
+
+    def _tell(self, failure: Exception | None) -> None:
+        if failure is None and not self.disconnected:
+            self._leave()
+            return
+        for callback in self._subscribers:
+            callback(failure)
 
     async def close(self) -> None:
         """End the watcher, if there is one, and wait for its end."""
@@ -377,7 +379,7 @@ class Feed:
         self.exhausted = False
         self.heard = False
         self._reads = False
-        self._callbacks: tuple[Callable[[], None], ...] = ()
+        self._callbacks: tuple[Told, ...] = ()
 
     @property
     def inbound(self) -> Inbound:
@@ -405,47 +407,53 @@ class Feed:
             self.exhausted = not more
             return {"type": "http.request", "body": body, "more_body": more}
         if not self.ended and not inbound.disconnected:
-            await self._until_left()
+            await _told(self, inbound)
         self.heard = True
         return {"type": "http.disconnect"}
 
     def end(self) -> bool:
         """Tell the app that the client left; whether it heard, then or before."""
         self.ended = True
-        self._tell()
+        self._tell(None)
         return self.heard
 
-    def subscribe(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` when the client leaves or the feed ends."""
+    def subscribe(self, callback: Told) -> None:
+        """Call ``callback`` when the client leaves or the feed ends; see ``Inbound.subscribe``."""
         if not self._callbacks:
             self.inbound.subscribe(self._tell)
         self._callbacks += (callback,)
 
-    def unsubscribe(self, callback: Callable[[], None]) -> None:
+    def unsubscribe(self, callback: Told) -> None:
         """Forget a callback of ``subscribe``; unknown ones are ignored."""
         if callback in self._callbacks:
             self._callbacks = tuple(held for held in self._callbacks if held != callback)
             if not self._callbacks:
                 self.inbound.unsubscribe(self._tell)
 
-    def _tell(self) -> None:
+    def _tell(self, failure: Exception | None) -> None:
         self.heard = self.heard or bool(self._callbacks)
         for callback in self._callbacks:
-            callback()
+            callback(failure)
 
-    async def _until_left(self) -> None:
-        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        def left() -> None:
-            if not gone.done():
-                gone.set_result(None)
+async def _told(source: Inbound | Feed, inbound: Inbound) -> None:
+    """Wait until a source tells that the client left."""
+    told: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
-        self.subscribe(left)
-        self.inbound.watch()
-        try:
-            await gone
-        finally:
-            self.unsubscribe(left)
+    def tell(failure: Exception | None) -> None:
+        if not told.done():
+            told.set_result(failure)
+
+    source.subscribe(tell)
+    inbound.watch()
+    try:
+        if inbound.disconnected:
+            return
+        failure = await told
+    finally:
+        source.unsubscribe(tell)
+    if failure is not None:
+        raise failure
 
 
 async def settled(task: asyncio.Task[None]) -> None:

@@ -40,7 +40,9 @@ class Interrupt:
         self._inbound.watch()
         return self
 
-    def _fire(self) -> None:
+    def _fire(self, failure: Exception | None) -> None:
+        if failure is not None:
+            return  # the watch failed, which does not say that the client left
         # A block that reads the disconnect itself learns of it by ClientDisconnect.
         if not self.fired and asyncio.current_task() is not self._task:
             self.fired = True

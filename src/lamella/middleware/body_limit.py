@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from lamella.engine.edge import SENT
 from lamella.engine.service import Service
 from lamella.engine.stack import link
 from lamella.exceptions import HTTPException
+from lamella.middleware.base import hold
+from lamella.responses import PlainTextResponse
 
 if TYPE_CHECKING:
     from lamella.requests import Request
@@ -42,14 +45,33 @@ class RequestBodyLimitMiddleware(Service):
         inbound = request.inbound
         inbound.limit = self.max_body_size
         inbound.content_length = _content_length(request)
-        response = await self._inner(request)
         if inbound.exceeds_limit:
-            raise HTTPException(413, "Content Too Large")
-        return response
+            request._direct = False  # a foreign app's response is not to be sent
+        try:
+            response = await self._inner(request)
+        except HTTPException as exc:
+            if exc.status_code != 413 or not inbound.exceeds_limit or _has_started(request):
+                raise
+            return _too_large()
+        if not inbound.exceeds_limit or response is SENT or response.status_code == 413:
+            return response
+        if response.exception is not None:
+            return response
+        hold(response, request)
+        return _too_large()
 
     async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let websockets and the lifespan through."""
         await self.app(scope, receive, send)
+
+
+def _too_large() -> Response:
+    return PlainTextResponse("Content Too Large", 413)
+
+
+def _has_started(request: Request[Any]) -> bool:
+    exchange = request.exchange
+    return exchange is not None and exchange.status is not None
 
 
 def _content_length(request: Request[Any]) -> int | None:
