@@ -339,7 +339,8 @@ class Response:
         await send({"type": "http.response.body", "body": self.body})
 
     def _start(self) -> Message:
-        headers = self.raw_headers
+        # A copy: a pure ASGI layer may change the list, and this object may be sent again.
+        headers = self.raw_headers.copy()
         return {"type": "http.response.start", "status": self.status_code, "headers": headers}
 
     async def stream_response(self, send: Send) -> None:

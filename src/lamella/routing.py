@@ -116,7 +116,7 @@ class _Endpoint(Service):
             response = await self._accepted(response, request)
         if not request._direct:
             if response.sends_itself:
-                return await Bridge(response).respond(request)
+                return await Bridge(response).run(request)
             response = response.claimed()
         elif response._delicate or response._pristine is not None:
             response = response.claimed()
@@ -134,7 +134,7 @@ class _Endpoint(Service):
                 f"Expected a Response from the endpoint {describe(self.func)}, got {response!r};"
                 " return a Response on every path through it."
             )
-        return await Bridge(cast("ASGIApp", response)).respond(request)
+        return await Bridge(cast("ASGIApp", response)).run(request)
 
 
 async def _in_thread(func: Callable[[Request[Any]], Any], request: Request[Any]) -> Any:

@@ -56,6 +56,13 @@ class Bridge:
         self.app = app
 
     async def respond(self, request: Request[Any]) -> Response:
+        """Run the app until its response has begun; what an earlier run made is dropped first."""
+        exchange = request.exchange
+        if exchange is not None and exchange.held:
+            await exchange.drop_held()
+        return await self.run(request)
+
+    async def run(self, request: Request[Any]) -> Response:
         """Run the app until its response has begun.
 
         Returns:
@@ -76,8 +83,6 @@ class Bridge:
             if exchange.status is None:
                 raise await _no_response(self.app, request)
             return SENT
-        if exchange.held:
-            await exchange.drop_held()
         run = _Run(self.app, request, exchange, feed)
         response = await run.head()
         response.exception, exchange.failure = exchange.failure, None

@@ -111,8 +111,11 @@ async def _finish(exchange: Exchange, error: BaseException | None) -> BaseExcept
         for background in exchange.backgrounds:
             try:
                 await background()
+            except Exception as exc:
+                errors.append(exc)
             except BaseException as exc:
                 errors.append(exc)
+                break
     exchange.feed = None  # it refers back to the request
     for inbound in exchange.inbounds:
         try:

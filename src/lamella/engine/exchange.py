@@ -6,6 +6,7 @@ is out. Most requests leave nothing, so it is made when something first has to b
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from time import perf_counter
@@ -129,6 +130,9 @@ class Exchange:
         for response in reversed(held):
             try:
                 await response.aclose()
+            except asyncio.CancelledError as exc:
+                self.cancelled = True  # so what is still open is cancelled and not waited for
+                errors.append(exc)
             except BaseException as exc:
                 errors.append(exc)
         return errors

@@ -115,7 +115,7 @@ class BaseHTTPMiddleware(Service):
                 f"dispatch of {describe(self.shown_as)} returned {response!r}; return the Response"
                 " from `await call_next(request)`, or your own."
             )
-        return await Bridge(cast("ASGIApp", response)).respond(request)
+        return await Bridge(cast("ASGIApp", response)).run(request)
 
 
 def hold(response: Response, request: Request[Any]) -> None:
