@@ -4,6 +4,7 @@ import argparse
 import logging
 import socket
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 
 NEEDED = ("uvicorn", "aiosqlite")
@@ -45,7 +46,8 @@ To order:
   curl {address}/api/orders -H 'Authorization: Bearer {settings.token}' \\
     --json '{{"customer": "Ada", "lines": [{{"product_id": 1, "quantity": 2}}]}}'
 """)
-    Server(app, log_config=None, access_log=False).run(sockets=[listener])
+    with suppress(KeyboardInterrupt):  # Ctrl-C, after which everything is closed
+        Server(app, log_config=None, access_log=False).run(sockets=[listener])
 
 
 if __name__ == "__main__":

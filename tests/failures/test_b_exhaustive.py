@@ -311,6 +311,7 @@ def test_cancellation_at_every_turn_unwinds_inside_out_and_closes_the_stream(
     for run, _ in seen:
         assert all(source.ended for source in run.sources)
         assert run.log == unwound(entered_layers(run.log))
+        assert run.wire.complete or run.background == 0
 
 
 async def fault_at_every_step(shape: Shape, routes: Callable[[Run], Any], step_of: str) -> Seen:

@@ -678,6 +678,30 @@ def test_slow_client_that_leaves_stops_the_stream(shape: Shape) -> None:
     assert source.made <= 3
 
 
+@every
+def test_stream_of_an_asgi_app_tells_it_that_the_client_left(shape: Shape) -> None:
+    """C9, and more: an app that awaits a response itself catches ClientDisconnect at spec 2.4."""
+    wire = Wire(spec=shape.spec, leave_at_send=3)
+    source = Source(None, pause=tick)
+    seen: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await StreamingResponse(source.generator)(scope, receive, send)
+            seen.append("returned")
+        except ClientDisconnect:
+            seen.append("ClientDisconnect")
+
+    exc = exchange(shape.loop, build(shape, routes=[Mount("/", app=app)]), wire)
+
+    assert exc is None
+    assert source.over
+    if shape.spec == "2.4":
+        assert seen == ["ClientDisconnect"]
+    else:
+        assert seen == ["returned"]
+
+
 # -- on_disconnect="cancel" -------------------------------------------------------------------------
 
 
@@ -826,6 +850,31 @@ def test_server_cancelling_an_interruptible_endpoint_comes_out_as_itself(shape: 
 
     stack = build(shape, endpoint, on_disconnect="cancel")
     exc = exchange(shape.loop, stack, wire, at_turn=at_turn)
+
+    assert isinstance(exc, asyncio.CancelledError)
+
+
+@once
+def test_server_cancelling_what_the_client_has_interrupted_comes_out_too(shape: Shape) -> None:
+    """on_disconnect="cancel": the server's cancellation is kept apart from the client's leaving."""
+    wire = Wire(spec=shape.spec)
+
+    async def endpoint(request: Any) -> Any:
+        wire.note("inside")
+        try:
+            await never()
+        finally:
+            wire.note("finally")
+            for _ in range(100):
+                await asyncio.sleep(0)
+
+    def at_turn(turn: int, task: Any) -> None:
+        if wire.events[-1:] == ["finally"]:
+            wire.note("cancel")
+            task.cancel()
+
+    stack = build(shape, endpoint, on_disconnect="cancel")
+    exc = exchange(shape.loop, stack, wire, leave_once_inside, at_turn=at_turn)
 
     assert isinstance(exc, asyncio.CancelledError)
 

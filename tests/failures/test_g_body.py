@@ -10,6 +10,7 @@ import pytest
 
 from tests.failures.stacks import LAYERED, Shape, build, every, layered, over, pass_on
 from tests.failures.wire import (
+    Middleware,
     Mount,
     PlainTextResponse,
     Request,
@@ -18,6 +19,7 @@ from tests.failures.wire import (
     StreamingResponse,
     Wire,
     exchange,
+    tick,
 )
 
 CHUNKS = (b'{"a": ', b"1, ", b'"b": 2}')
@@ -452,6 +454,43 @@ def test_replay_of_another_body_is_what_the_endpoint_reads(shape: Shape, index: 
 
     assert exc is None
     assert wire.body == b"another"
+
+
+class ReplaysForEver:
+    """A pure ASGI layer whose receive gives the whole body at every call."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message["body"], message["more_body"]
+        await self.app(scope, Replay(body), send)
+
+
+@pytest.mark.parametrize("outside", [True, False], ids=["outside", "inside"])
+@every
+def test_asgi_layer_that_replays_for_ever_keeps_working(shape: Shape, outside: bool) -> None:
+    """G8, and more: the same by a pure ASGI layer; a watch for the disconnect does not spin."""
+    wire = upload(shape)
+
+    async def endpoint(request: Any) -> Any:
+        body = await request.body()
+        assert not await request.is_disconnected()
+        return StreamingResponse(Source(4, pause=tick).generator, headers={"x": str(len(body))})
+
+    replays = [Middleware(ReplaysForEver)]
+    stack = build(
+        shape, endpoint, outside=replays if outside else [], inside=[] if outside else replays
+    )
+    exc = exchange(shape.loop, stack, wire)
+
+    assert exc is None
+    assert wire.header("x") == [str(len(WHOLE))]
+    assert wire.body == Source(4).whole
+    assert wire.complete
 
 
 async def at_other(request: Any) -> Any:

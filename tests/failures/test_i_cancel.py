@@ -233,6 +233,39 @@ def test_race_that_the_answer_wins_delivers_it(shape: Shape) -> None:
     assert wire.body == b"".join(CHUNKS)
 
 
+@pytest.mark.parametrize("listens", [False, True], ids=["deaf", "listening"])
+@every
+def test_server_cancelling_in_mid_stream_cancels_an_asgi_app(shape: Shape, listens: bool) -> None:
+    """B2, and more: the app sees the CancelledError itself, and is not given time to end."""
+    wire = Wire(spec=shape.spec)
+    ends: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"piece", "more_body": True})
+        listener = asyncio.ensure_future(receive()) if listens else None
+        wire.note("waiting")
+        try:
+            await never()
+        except BaseException as exc:
+            ends.append(type(exc))
+            raise
+        finally:
+            if listener is not None:
+                listener.cancel()
+
+    def at_turn(turn: int, task: Any) -> None:
+        if "waiting" in wire.events and wire.pieces and not task.cancelling():
+            task.cancel()
+
+    stack = build(shape, routes=[Mount("/", app=app)])
+    exc = exchange(shape.loop, stack, wire, at_turn=at_turn)
+
+    assert isinstance(exc, asyncio.CancelledError)
+    assert ends == [asyncio.CancelledError]
+
+
 # -- other tasks, and limits that do not fire ------------------------------------------------------------
 
 
