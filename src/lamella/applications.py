@@ -126,7 +126,7 @@ class Lamella(Service):
 
     def explain(self) -> str:
         """The stack as built, one line a member, outermost first: native, bridged or straight."""
-        return explain(self._built())
+        return explain(self.middleware_stack or self.build_middleware_stack())
 
     # -- the faces -----------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ Floor 0. The tree, with what each class is besides::
 
     Exception
     ├── HTTPException               raised to answer with a status
+    │   └── MalformedJSONError      (json.JSONDecodeError) a request body that is not JSON: a 400
     ├── WebSocketException          raised to close a websocket with a code
     ├── ClientDisconnect            the client went away while its body was being read
     ├── LamellaError                what is ours alone; catch this for all of it
@@ -22,6 +23,7 @@ it goes on working.
 from __future__ import annotations
 
 from http import HTTPStatus
+from json import JSONDecodeError
 from typing import TYPE_CHECKING
 
 from lamella._headers import check_header
@@ -34,6 +36,7 @@ __all__ = [
     "ClientDisconnect",
     "HTTPException",
     "LamellaError",
+    "MalformedJSONError",
     "NoResponseError",
     "ResponseStartedError",
     "StackError",
@@ -77,6 +80,25 @@ class HTTPException(Exception):
     def __repr__(self) -> str:
         name = type(self).__name__
         return f"{name}(status_code={self.status_code!r}, detail={self.detail!r})"
+
+
+class MalformedJSONError(HTTPException, JSONDecodeError):
+    """The request body is not JSON in UTF-8 (RFC 8259). Answered with 400 if nobody catches it.
+
+    Args:
+        reason: what is wrong.
+        text: the body, as far as it is text.
+        position: where in the text, in characters from 0.
+    """
+
+    def __init__(self, reason: str, text: str = "", position: int = 0) -> None:
+        JSONDecodeError.__init__(self, reason, text, position)
+        self.status_code = 400
+        self.detail = f"The request body is not JSON: {reason}."
+        self.headers = None
+
+    def __str__(self) -> str:
+        return self.detail
 
 
 class WebSocketException(Exception):

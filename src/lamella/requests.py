@@ -25,7 +25,7 @@ from lamella.datastructures import (
 )
 from lamella.engine.exchange import EDGE, Exchange
 from lamella.engine.inbound import Feed, Inbound, Reader
-from lamella.exceptions import ClientDisconnect, HTTPException, UsageError
+from lamella.exceptions import ClientDisconnect, HTTPException, MalformedJSONError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
@@ -350,8 +350,8 @@ class Request(HTTPConnection[StateT]):
             yield inbound.body
             yield b""
             return
-        inbound.claim()
         caller = sys._getframe(1)
+        inbound.claim(caller.f_code)
         reader = Reader(caller.f_code, caller.f_lineno)
         while (chunk := await inbound.take(reader)) is not None:
             yield chunk
@@ -370,10 +370,11 @@ class Request(HTTPConnection[StateT]):
         """The body parsed as JSON; parsed once.
 
         Raises:
-            json.JSONDecodeError: the body is not JSON (as Starlette 1.10).
+            MalformedJSONError: the body is not JSON in UTF-8. It is a ``json.JSONDecodeError``,
+                and a 400 if nobody catches it.
         """
         if not hasattr(self, "_json"):
-            self._json = json.loads(await self.body())
+            self._json = _parsed(await self.body())
         return self._json
 
     def form(
@@ -504,3 +505,17 @@ def _fields(
         if len(name) + len(value) > max_size:
             raise HTTPException(400, f"Field exceeded maximum size of {max_size} bytes.")
         yield unquote_plus(name.decode("latin-1")), unquote_plus(value.decode("latin-1"))
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body.decode("utf-8-sig"))
+    except UnicodeDecodeError as exc:
+        raise MalformedJSONError(f"byte {exc.start} is not UTF-8") from None
+    except json.JSONDecodeError as exc:
+        reason = f"{exc.msg} (line {exc.lineno}, column {exc.colno})"
+        raise MalformedJSONError(reason, exc.doc, exc.pos) from None
+    except (RecursionError, ValueError):
+        # Thousands of brackets, or of digits: a client's doing, and not one of ours.
+        reason = "it is nested too deeply, or a number is too long"
+        raise MalformedJSONError(reason) from None

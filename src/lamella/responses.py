@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from lamella._ranges import FilePlan
-    from lamella.engine.inbound import HasInbound
     from lamella.background import BackgroundTask
+    from lamella.engine.inbound import HasInbound
     from lamella.types import Message, Receive, Scope, Send
 
 Content = str | bytes | memoryview

@@ -783,8 +783,16 @@ def _warn_of_generator(kind: str) -> None:
         f"{kind} function lifespans are deprecated, "
         "use an @contextlib.asynccontextmanager function instead",
         StarletteDeprecationWarning,
-        stacklevel=4,
+        stacklevel=_level_of_user(),
     )
+
+
+def _level_of_user() -> int:
+    """The ``stacklevel``, for who calls this, of the nearest line outside of the package."""
+    level, frame = 0, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("lamella."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 @asynccontextmanager

@@ -271,6 +271,11 @@ class _Run:
         if cancelled is not None:
             raise cancelled
 
+    async def give_up(self) -> None:
+        """Cancel the app with its caller; one whose client left is left to end by itself."""
+        if not self._feed.inbound.disconnected:
+            await self._cancel()
+
     async def end(self) -> None:
         """Wait for the app's end: after its response was sent, or without it being sent.
 
@@ -342,12 +347,16 @@ class BridgedResponse(Response):
 
     async def stream_response(self, send: Send) -> None:
         """Send the app's own messages, or the pieces of a ``body_iterator`` that replaced them."""
-        if self._stream is not self._drawn:
-            await super().stream_response(send)
-        else:
-            await send(self._start())
-            await self._pass_on(send)
-        await self._send_trailers(send)
+        try:
+            if self._stream is not self._drawn:
+                await super().stream_response(send)
+            else:
+                await send(self._start())
+                await self._pass_on(send)
+            await self._send_trailers(send)
+        except asyncio.CancelledError:
+            await self._run.give_up()
+            raise
 
     async def _pass_on(self, send: Send) -> None:
         """Send the messages that carry the body, as they are."""

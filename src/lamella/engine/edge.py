@@ -86,7 +86,8 @@ def _is_plain(response: Response) -> bool:
 
 async def _send_plain(response: Response, request: Request[Any], send: Send) -> None:
     """Send a plain response. PERF: without an exchange to count, a tenth off a plain route."""
-    status, headers = response.status_code, response.raw_headers
+    # A copy: a layer may change the message in place, and the response may be used again.
+    status, headers = response.status_code, response.raw_headers.copy()
     try:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})

@@ -28,7 +28,6 @@ READ_AHEAD: Final = 64 * 1024
 """Bytes of body kept while watching for a disconnect, when nobody reads the body."""
 
 
-
 class Reader(NamedTuple):
     """The function that streams a body, as errors name it."""
 
