@@ -209,7 +209,7 @@ class Lamella(Service):
         if self.middleware_stack is not None:
             raise RuntimeError(
                 "Cannot add middleware after an application has started;"
-                f" add {describe(layer)} before."
+                f" add {describe(getattr(layer, 'cls', layer))} before."
             )
         self.user_middleware.insert(0, declaration_of(layer, "the application"))
 

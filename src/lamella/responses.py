@@ -6,6 +6,7 @@ app, which the engine's edge does once. Header names and values are checked when
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
@@ -366,8 +367,14 @@ class Response:
                     await inbound.close()
         except SendError as exc:
             raise ClientDisconnect from exc
+        except asyncio.CancelledError:
+            await self._give_up()
+            raise
         finally:
             await self.aclose()
+
+    async def _give_up(self) -> None:
+        """Pass a cancellation of the sending on to whoever makes the body."""
 
     async def _stream_until_left(self, inbound: Inbound, send: Send) -> None:
         # A client that has left already is not streamed to: its stream never begins.

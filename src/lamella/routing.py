@@ -646,7 +646,9 @@ class Router(Service):
             return None
         other = path.rstrip("/") if path.endswith("/") else path + "/"
         moved = {**scope, "path": other}
-        if all(route.matches(moved)[0] is Match.NONE for route in self.routes):
+        index = self._index or self._index_routes()
+        routes = index.candidates(get_route_path(moved))
+        if all(route.matches(moved)[0] is Match.NONE for route, _ in routes):
             return None
         # Relative (RFC 9110 section 10.2.2), so that no Host header is reflected; "/." keeps a
         # path that begins with two slashes from being read as another host.

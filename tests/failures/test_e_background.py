@@ -11,6 +11,7 @@ from tests.failures.stacks import Shape, build, every, layered, once, silent
 from tests.failures.wire import (
     BackgroundTask,
     BackgroundTasks,
+    ClientDisconnect,
     JSONResponse,
     Mount,
     PlainTextResponse,
@@ -316,6 +317,38 @@ def test_background_task_of_a_discarded_response_runs(
     assert exc is None
     assert wire.body == b"mine"
     assert steps == ["endpoint"]
+
+
+@KINDS
+@layered
+def test_call_next_in_a_background_task_leaves_nothing_behind(shape: Shape, streams: bool) -> None:
+    """E7, and more: a layer answers from its cache and refreshes it in the background."""
+    wire = Wire(spec=shape.spec)
+    source = Source(3)
+    steps: list[str] = []
+
+    async def endpoint(request: Any) -> Any:
+        if streams:
+            return StreamingResponse(source.generator, background=noting(steps, "endpoint"))
+        return JSONResponse({"fresh": True}, background=noting(steps, "endpoint"))
+
+    async def from_cache(request: Any, call_next: Any) -> Any:
+        async def refresh() -> None:
+            response = await call_next(request)
+            steps.append(f"refreshed {response.status_code}")
+
+        return PlainTextResponse("stale", background=BackgroundTask(refresh))
+
+    exc = exchange(shape.loop, build(shape, endpoint, at={0: from_cache}), wire)
+
+    assert wire.body == b"stale"
+    if streams:
+        # There is no client any more, and a stream may find that out.
+        assert exc is None or isinstance(exc, ClientDisconnect)
+        assert source.over or source.opened == 0
+    else:
+        assert exc is None
+        assert "refreshed 200" in steps
 
 
 @every

@@ -250,7 +250,7 @@ class _Run:
         )
 
     async def _cancel(self) -> None:
-        self._feed.end()
+        # Without `feed.end`: an edge further in would take it for its client's leaving.
         self._task.cancel()
         await self._until_ended()
         self._error = None
@@ -347,16 +347,15 @@ class BridgedResponse(Response):
 
     async def stream_response(self, send: Send) -> None:
         """Send the app's own messages, or the pieces of a ``body_iterator`` that replaced them."""
-        try:
-            if self._stream is not self._drawn:
-                await super().stream_response(send)
-            else:
-                await send(self._start())
-                await self._pass_on(send)
-            await self._send_trailers(send)
-        except asyncio.CancelledError:
-            await self._run.give_up()
-            raise
+        if self._stream is not self._drawn:
+            await super().stream_response(send)
+        else:
+            await send(self._start())
+            await self._pass_on(send)
+        await self._send_trailers(send)
+
+    async def _give_up(self) -> None:
+        await self._run.give_up()
 
     async def _pass_on(self, send: Send) -> None:
         """Send the messages that carry the body, as they are."""

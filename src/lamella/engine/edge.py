@@ -117,6 +117,7 @@ async def _finish(exchange: Exchange, error: BaseException | None) -> BaseExcept
             except BaseException as exc:
                 errors.append(exc)
                 break
+    errors += await exchange.close_held()  # a background task may have called in again
     exchange.feed = None  # it refers back to the request
     for inbound in exchange.inbounds:
         try:
