@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 SENT: Final = Response()
 """What a link answers that has let a foreign app send straight: nothing is left to be sent."""
 
+# A library's way: records go where the program sends them, and nowhere if it does not say; the
+# server logs an unhandled error by itself.
+logging.getLogger("lamella").addHandler(logging.NullHandler())
 _logger = logging.getLogger("lamella.engine")
 _errors = logging.getLogger("lamella.error")
 
@@ -62,7 +65,7 @@ async def serve(respond: Respond, scope: Scope, receive: Receive, send: Send) ->
         if error is None and not _exchange_of(request).explains(exc):
             error = exc
     if error is not None or request._exchange is not None:
-        error = await _finish(_exchange_of(request), error)
+        error = await _finish(request, _exchange_of(request), error)
     scope[EDGE] = request._around  # or the scope and the request would hold each other
     if error is not None:
         try:
@@ -96,13 +99,14 @@ async def _send_plain(response: Response, request: Request[Any], send: Send) -> 
         raise SendError(*exc.args) from exc
 
 
-async def _finish(exchange: Exchange, error: BaseException | None) -> BaseException | None:
+async def _finish(
+    request: Request[Any], exchange: Exchange, error: BaseException | None
+) -> BaseException | None:
     """Run what waits for the end, close what is open, log the outcome; the error to be raised."""
-    outermost = exchange.outer is None
     exchange.cancelled = isinstance(error, asyncio.CancelledError)
     errors = [] if error is None else [error]
-    if outermost and exchange.client_left:
-        _logger.debug("the client left before the response was complete")
+    if exchange.outer is None and exchange.client_left:
+        _logger.debug("the client left before the response to %s was complete", _named(request))
     try:
         await exchange.tell(error)
     except BaseException as exc:
@@ -124,10 +128,18 @@ async def _finish(exchange: Exchange, error: BaseException | None) -> BaseExcept
             await inbound.close()
         except BaseException as exc:
             errors.append(exc)
-    return _chosen(errors, outermost=outermost)
+    chosen = _chosen(errors)
+    if exchange.outer is None and isinstance(chosen, Exception):
+        _errors.error("unhandled error in %s", _named(request), exc_info=chosen)
+    return chosen
 
 
-def _chosen(errors: list[BaseException], *, outermost: bool) -> BaseException | None:
+def _named(request: Request[Any]) -> str:
+    """A request in a log record; ``!r`` keeps a client's control characters out of it."""
+    return f"{request.scope.get('method')} {request.scope.get('path')!r}"
+
+
+def _chosen(errors: list[BaseException]) -> BaseException | None:
     """The one error to raise: a cancellation before all, else the first; the others are logged."""
     if not errors:
         return None
@@ -139,6 +151,4 @@ def _chosen(errors: list[BaseException], *, outermost: bool) -> BaseException | 
     for error in errors:
         if error is not chosen and not isinstance(error, asyncio.CancelledError):
             _errors.error("an error while an exchange was closed", exc_info=error)
-    if outermost and isinstance(chosen, Exception):
-        _errors.error("unhandled error", exc_info=chosen)
     return chosen
