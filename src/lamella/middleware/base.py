@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from lamella._inspect import describe, is_async_callable
 from lamella._outcomes import answer, handlers_in, http_exception
@@ -35,6 +35,9 @@ __all__ = [
     "RequestResponseEndpoint",
     "Response",
 ]
+
+
+_UNANSWERED: Final = object()
 
 
 class BaseHTTPMiddleware(Service):
@@ -83,18 +86,21 @@ class BaseHTTPMiddleware(Service):
     async def respond(self, request: Request[Any]) -> Response:
         """The service face: run ``dispatch``."""
         request._direct = False
+        response: Any = _UNANSWERED
         try:
             response = await self.dispatch_func(request, self._call_next)
+            # PERF: this one look also tells a Response from anything else, which lacks it.
+            if not response._delicate:
+                return response  # type: ignore[no-any-return]
         except Exception as exc:
-            handler = self._handler(request, exc)
-            if handler is None:
-                raise
-            response = await answer(handler, request, exc)
-        delicate = getattr(response, "_delicate", None)  # PERF: one look tells a Response, too
-        if delicate is None:
-            response = await self._accepted(response, request)
-        elif delicate:
-            hold(response, request)
+            if response is _UNANSWERED:
+                handler = self._handler(request, exc)
+                if handler is None:
+                    raise
+                response = await answer(handler, request, exc)
+        if not isinstance(response, Response):
+            return await self._accepted(response, request)
+        hold(response, request)
         return response
 
     async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:

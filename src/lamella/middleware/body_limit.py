@@ -16,6 +16,7 @@ from lamella.middleware.base import hold
 from lamella.responses import PlainTextResponse
 
 if TYPE_CHECKING:
+    from lamella.engine.inbound import Inbound
     from lamella.requests import Request
     from lamella.responses import Response
     from lamella.types import ASGIApp, Receive, Scope, Send
@@ -43,7 +44,7 @@ class RequestBodyLimitMiddleware(Service):
         """The service face."""
         request.scope[MAX_BODY_SIZE_SCOPE_KEY] = self.max_body_size
         inbound = request.inbound
-        inbound.limit = self.max_body_size
+        _put_in_force(inbound, self.max_body_size)
         inbound.content_length = _content_length(request)
         if inbound.exceeds_limit:
             request._direct = False  # a foreign app's response is not to be sent
@@ -63,6 +64,17 @@ class RequestBodyLimitMiddleware(Service):
     async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let websockets and the lifespan through."""
         await self.app(scope, receive, send)
+
+
+def _put_in_force(inbound: Inbound, max_body_size: int) -> None:
+    """Set the limit, and set it in place of one further out, beyond foreign layers."""
+    inbound.limit = max_body_size
+    feed = inbound._feed
+    while feed is not None:
+        outer = feed.inbound
+        if outer.limit is not None:
+            outer.limit = max_body_size
+        feed = outer._feed
 
 
 def _too_large() -> Response:
