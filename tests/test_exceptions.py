@@ -1,6 +1,7 @@
 """The tree of errors, and what each of them says."""
 
 import copy
+import json
 import pickle
 
 import pytest
@@ -25,6 +26,8 @@ BASES = [
     (exceptions.ResponseStartedError, RuntimeError),
     (exceptions.ClientDisconnect, Exception),
     (exceptions.HTTPException, Exception),
+    (exceptions.MalformedJSONError, exceptions.HTTPException),
+    (exceptions.MalformedJSONError, json.JSONDecodeError),
     (exceptions.WebSocketException, Exception),
     (exceptions.StarletteDeprecationWarning, UserWarning),
 ]

@@ -588,6 +588,8 @@ class Router(Service):
         scope = request.scope
         if "router" not in scope:
             scope["router"] = self
+        elif scope["router"] is self:
+            scope.pop("path_params", None)  # a layer called in again: those of the run before
         if self.on_disconnect is not None:
             scope[_ON_DISCONNECT] = self.on_disconnect
         index = self._index
@@ -735,12 +737,13 @@ class Router(Service):
 async def _respond_below(respond: Respond, child_scope: Scope, request: Request[Any]) -> Response:
     """Answer from what is mounted; a retry from further out matches the outer path again."""
     scope = request.scope
-    outside = {key: scope[key] for key in ("root_path", "app") if key in scope}
+    outside = {key: scope[key] for key in ("app", _ON_DISCONNECT) if key in scope}
+    outside["root_path"] = scope.get("root_path", "")
     scope.update(child_scope)
     try:
         return await respond(request)
     finally:
-        scope["root_path"] = ""
+        scope.pop(_ON_DISCONNECT, None)
         scope.update(outside)
 
 

@@ -809,6 +809,32 @@ def test_background_tasks_run_after_a_cancelled_endpoint(
     assert seen == ["cancelled", "background"]
 
 
+@pytest.mark.parametrize(("outer", "inner"), [("cancel", "finish"), ("finish", "cancel")])
+@once
+def test_nearest_on_disconnect_wins(shape: Shape, outer: str, inner: str) -> None:
+    """on_disconnect: a route that says otherwise than the application is believed."""
+    wire = Wire(CHUNKS, method="POST", spec=shape.spec)
+    steps: list[str] = []
+
+    async def endpoint(request: Any) -> Any:
+        wire.note("inside")
+        try:
+            for _ in range(50):
+                await asyncio.sleep(0)
+            steps.append("finish")
+        except asyncio.CancelledError:
+            steps.append("cancel")
+            raise
+        return PlainTextResponse("late")
+
+    route = Route("/", endpoint, methods=["POST"], on_disconnect=inner)
+    stack = build(shape, routes=[route], on_disconnect=outer)
+    exc = exchange(shape.loop, stack, wire, leave_once_inside)
+
+    assert exc is None
+    assert steps == [inner]
+
+
 @layered_once
 def test_layers_see_a_cancelled_endpoint_as_a_client_that_left(shape: Shape) -> None:
     """on_disconnect="cancel": a layer around it catches ClientDisconnect, no CancelledError."""

@@ -58,6 +58,7 @@ class Inbound:
         "_checksum",
         "_chunks",
         "_complete",
+        "_failure",
         "_feed",
         "_reader",
         "_reading",
@@ -89,6 +90,7 @@ class Inbound:
         self._waiters: tuple[asyncio.Future[None], ...] = ()
         self._subscribers: tuple[Told, ...] = ()
         self._watcher: asyncio.Task[None] | None = None
+        self._failure: Exception | None = None
         self.body: bytes | None = None
         self.disconnected = False
         self.limit: int | None = None
@@ -259,6 +261,7 @@ class Inbound:
                     await self._pull()
         except Exception as exc:
             # No reason to fail a response; but nobody is to wait for the client in vain.
+            self._failure = exc
             self._tell(exc)
 
     def _leave(self) -> None:
@@ -273,6 +276,11 @@ class Inbound:
             return
         for callback in self._subscribers:
             callback(failure)
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why the client cannot be watched any more, if so: the server's error."""
+        return self._failure if self._feed is None else self._feed.inbound.failure
 
     async def close(self) -> None:
         """End the watcher, if there is one, and wait for its end."""
@@ -448,7 +456,7 @@ async def _told(source: Inbound | Feed, inbound: Inbound) -> None:
     try:
         if inbound.disconnected:
             return
-        failure = await told
+        failure = inbound.failure or await told
     finally:
         source.unsubscribe(tell)
     if failure is not None:

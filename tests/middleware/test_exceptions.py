@@ -1,0 +1,203 @@
+"""The innermost layer: exceptions answered by handlers."""
+
+import asyncio
+
+import pytest
+
+from lamella.exceptions import HTTPException, ResponseStartedError, StackError, WebSocketException
+from lamella.middleware.exceptions import ExceptionMiddleware
+from lamella.requests import Request
+from lamella.responses import PlainTextResponse
+from lamella.routing import request_response
+from tests.parity.drive import answer, ask, exchange, http_scope, websocket_scope
+
+
+class Lost(Exception):
+    """An error of the tests' own."""
+
+
+class Found(Lost):
+    """A kind of it."""
+
+
+def native(exc):
+    """An app with a service face that raises."""
+
+    async def endpoint(request):
+        raise exc
+
+    return request_response(endpoint)
+
+
+def foreign(exc):
+    """An ASGI app that raises."""
+
+    async def app(scope, receive, send):
+        raise exc
+
+    return app
+
+
+def told(word, *, sync=False):
+    """A handler that tells which it is."""
+
+    async def handler(request, exc):
+        return PlainTextResponse(f"{word} {exc}")
+
+    def sync_handler(request, exc):
+        return PlainTextResponse(f"{word} {exc}")
+
+    return sync_handler if sync else handler
+
+
+makes = pytest.mark.parametrize("make", [native, foreign])
+
+
+@makes
+@pytest.mark.parametrize("sync", [False, True])
+def test_handler_of_the_nearest_class_answers(make, sync):
+    """Nothing is raised on."""
+    handlers = {Exception: told("any"), Lost: told("lost", sync=sync)}
+    assert "lost x" == answer(ExceptionMiddleware(make(Found("x")), handlers)).text
+    handlers[Found] = told("found", sync=sync)
+    assert "found x" == answer(ExceptionMiddleware(make(Found("x")), handlers)).text
+    assert "any 'x'" == answer(ExceptionMiddleware(make(KeyError("x")), handlers)).text
+
+
+@makes
+def test_error_without_a_handler_passes(make):
+    """As it is, and nothing is sent."""
+    reply = ask(ExceptionMiddleware(make(Lost("x"))))
+    assert ("Lost('x')", []) == (repr(reply.error), reply.messages)
+
+
+@makes
+def test_http_exception_has_a_handler_from_the_start(make):
+    """Status, detail and headers."""
+    exc = HTTPException(418, "tea", headers={"x-pot": "1"})
+    reply = answer(ExceptionMiddleware(make(exc)))
+    assert (418, "tea", "1") == (reply.status, reply.text, reply.headers["x-pot"])
+
+
+@makes
+@pytest.mark.parametrize("status", [204, 304])
+def test_status_without_a_body_has_none(make, status):
+    """RFC 9110 sections 15.3.5 and 15.4.5; headers go with it."""
+    exc = HTTPException(status, "ignored", headers={"x-pot": "1"})
+    reply = answer(ExceptionMiddleware(make(exc)))
+    assert (status, b"", "1") == (reply.status, reply.body, reply.headers["x-pot"])
+
+
+def test_status_is_before_class():
+    """As Starlette has it."""
+    handlers = {HTTPException: told("class"), 418: told("status")}
+    reply = answer(ExceptionMiddleware(native(HTTPException(418, "tea")), handlers))
+    assert "status 418: tea" == reply.text
+
+
+def test_handlers_may_be_added_later():
+    """By status and by class."""
+    layer = ExceptionMiddleware(native(Lost("x")))
+    layer.add_exception_handler(Lost, told("lost"))
+    assert "lost x" == answer(layer).text
+    layer = ExceptionMiddleware(native(HTTPException(418)))
+    layer.add_exception_handler(418, told("tea"))
+    assert "tea 418: I'm a Teapot" == answer(layer).text
+
+
+@pytest.mark.parametrize("key", ["404", int, KeyboardInterrupt, None])
+def test_wrong_key_is_refused(key):
+    """Only a status or a class of Exception can be raised here."""
+    with pytest.raises(StackError, match="status code or an Exception class"):
+        ExceptionMiddleware(foreign(Lost()), handlers={key: told("x")})
+
+
+def test_handler_gets_the_one_request():
+    """So it can read the body that the endpoint read."""
+    seen = []
+
+    async def endpoint(request):
+        seen.append(request)
+        await request.body()
+        raise Lost
+
+    async def handler(request, exc):
+        seen.append(request)
+        return PlainTextResponse(await request.body())
+
+    layer = ExceptionMiddleware(request_response(endpoint), {Lost: handler})
+    assert "sent" == answer(layer, method="POST", body=b"sent").text
+    assert seen[0] is seen[1]
+
+
+def test_answer_to_a_started_response_is_refused_with_its_cause():
+    """It cannot be sent; the error that wanted it is the cause."""
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise Lost("x")
+
+    reply = ask(ExceptionMiddleware(app, {Lost: told("lost")}))
+    assert isinstance(reply.error, ResponseStartedError)
+    assert "Lost('x')" == repr(reply.error.__cause__)
+    assert ["http.response.start"] == [m["type"] for m in reply.messages]
+
+
+def test_server_error_answers_what_no_handler_does():
+    """The 500 right around the routes; HTTP statuses keep theirs."""
+
+    async def server_error(request, exc):
+        return PlainTextResponse(f"server {exc}", status_code=500)
+
+    layer = ExceptionMiddleware(native(Lost("x")), server_error=server_error)
+    assert (500, "server x") == (answer(layer).status, answer(layer).text)
+    layer = ExceptionMiddleware(native(HTTPException(418)), server_error=server_error)
+    assert 418 == answer(layer).status
+
+
+def test_other_scopes_pass():
+    """To the app inside."""
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(scope["type"])
+
+    layer = ExceptionMiddleware(app)
+    asyncio.run(exchange(layer, websocket_scope()))
+    asyncio.run(exchange(layer, {"type": "lifespan"}))
+    assert ["websocket", "lifespan"] == seen
+
+
+def test_app_may_be_replaced():
+    """The link is made anew."""
+    layer = ExceptionMiddleware(foreign(Lost()))
+    layer.app = native(HTTPException(418))
+    assert 418 == answer(layer).status
+
+
+def test_default_handlers_can_be_called():
+    """Names of Starlette's that applications wrap."""
+    layer = ExceptionMiddleware(foreign(Lost()))
+    closed = []
+
+    class Socket:
+        async def close(self, code, reason):
+            closed.append((code, reason))
+
+    async def run():
+        response = await layer.http_exception(Request(http_scope()), HTTPException(418, "tea"))
+        await layer.websocket_exception(Socket(), WebSocketException(1008, "no"))
+        return response
+
+    response = asyncio.run(run())
+    assert (418, b"tea") == (response.status_code, response.body)
+    assert [(1008, "no")] == closed
+
+
+def test_handled_error_does_not_gather_tracebacks():
+    """An exception object that is raised for every request stays small."""
+    exc = Lost("one object")
+    layer = ExceptionMiddleware(native(exc), {Lost: told("lost")})
+    for _ in range(3):
+        answer(layer)
+    assert exc.__traceback__ is None

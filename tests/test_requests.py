@@ -1,0 +1,719 @@
+"""Requests: the scope and the body as Starlette reads them, and one body for all who read it."""
+
+import asyncio
+import inspect
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette import requests as starlette_requests
+from starlette.applications import Starlette
+from starlette.routing import Mount as StarletteMount
+from starlette.routing import Route as StarletteRoute
+
+from lamella import requests
+from lamella.applications import Lamella
+from lamella.exceptions import BodyConsumedError, HTTPException, UsageError
+from lamella.requests import ClientDisconnect, HTTPConnection, Request, cookie_parser
+from lamella.responses import JSONResponse, PlainTextResponse
+from lamella.routing import Mount, NoMatchFound, Route
+
+MODULES = (starlette_requests, requests)
+
+
+def scope_of(headers=(), **more):
+    """Make an ASGI scope."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/a/b",
+        "raw_path": b"/a/b",
+        "root_path": "",
+        "query_string": b"x=1&y=2&x=3",
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers],
+        "client": ("10.0.0.1", 1234),
+        "server": ("example.org", 8000),
+        **more,
+    }
+
+
+def incoming(*chunks, disconnect=False):
+    """Make a `receive` of a body in chunks, the disconnect instead of the end if asked for."""
+    messages = [
+        {"type": "http.request", "body": chunk, "more_body": disconnect or at < len(chunks) - 1}
+        for at, chunk in enumerate(chunks)
+    ]
+    if disconnect:
+        messages.append({"type": "http.disconnect"})
+
+    async def receive():
+        if messages:
+            return messages.pop(0)
+        await asyncio.Event().wait()
+
+    return receive
+
+
+def both(look, *scopes):
+    """Look at a request of both frameworks: theirs, ours; an error by its class and text."""
+    results = []
+    for module in MODULES:
+        try:
+            results.append(look(module.Request(*(dict(scope) for scope in scopes))))
+        except Exception as exc:
+            results.append((type(exc).__name__, str(exc)))
+    return results
+
+
+# --- what the scope says
+
+SCOPES = {
+    "plain": scope_of(),
+    "host": scope_of([("host", "www.example.com:81")]),
+    "host-default-port": scope_of([("host", "www.example.com:80")]),
+    "https": scope_of(scheme="https", server=("example.org", 443)),
+    "ipv6": scope_of([("host", "[::1]:80")]),
+    "no-server": scope_of(server=None),
+    "no-query": scope_of(query_string=b""),
+    "root": scope_of(root_path="/under", path="/under/a"),
+    "root-slash": scope_of(root_path="/under/", path="/under/a"),
+    "app-root": scope_of(app_root_path="/app", root_path="/app/sub", path="/app/sub/a"),
+    "odd-path": scope_of(path="/ä b/%", raw_path=b"/%C3%A4%20b/%25"),
+    "odd-query": scope_of(query_string=b"a=%C3%A4+b&c&=d&&e=%zz"),
+    "no-client": scope_of(client=None),
+    "state": scope_of(state={"a": 1}),
+    "params": scope_of(path_params={"id": 5}),
+    "cookies": scope_of([("cookie", "a=1; b=2"), ("cookie", "b=3; c")]),
+    "headers": scope_of([("x-a", "1"), ("x-b", "zwölf"), ("x-a", "2")]),
+}
+LOOKS = {
+    "url": lambda request: str(request.url),
+    "url-parts": lambda request: [request.url.hostname, request.url.port, request.url.path],
+    "base-url": lambda request: str(request.base_url),
+    "headers": lambda request: [request.headers.items(), request.headers.get("X-A")],
+    "headers-all": lambda request: request.headers.getlist("x-a"),
+    "query": lambda request: [request.query_params.multi_items(), str(request.query_params)],
+    "path-params": lambda request: request.path_params,
+    "cookies": lambda request: request.cookies,
+    "client": lambda request: request.client and [request.client.host, request.client.port],
+    "state": lambda request: (setattr(request.state, "b", 2), request.scope["state"])[1],
+    "method": lambda request: request.method,
+    "mapping": lambda request: [len(request), sorted(request), request["path"]],
+    "get": lambda request: [request.get("path"), request.get("none"), "path" in request],
+    "missing": lambda request: request["none"],
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("name", SCOPES)
+def test_scope_is_read_as_starlette_reads_it(name, look):
+    """The whole of what an endpoint looks at."""
+    theirs, ours = both(LOOKS[look], SCOPES[name])
+    assert theirs == ours
+
+
+@pytest.mark.parametrize("host", ["a/b", "a@b", "a?b", "a#b", "a b", "", "a\\b", "a:99999", "ä"])
+def test_host_that_is_none_does_not_change_the_path(host):
+    """A check on `url.path` must look at what is routed."""
+    request = Request(scope_of([("host", host)]))
+    assert "/a/b" == request.url.path
+    assert "example.org" == request.url.hostname
+
+
+def test_properties_are_made_once():
+    """The same object each time, as Starlette."""
+    request = Request(scope_of())
+    for name in ("url", "base_url", "headers", "query_params", "cookies", "state"):
+        assert getattr(request, name) is getattr(request, name)
+
+
+@pytest.mark.parametrize("name", ["session", "auth", "user"])
+def test_what_a_layer_sets_is_there_or_names_the_layer(name):
+    """Starlette's `AssertionError`, which does not vanish under -O here."""
+    assert "it" == getattr(Request(scope_of(**{name: "it"})), name)
+    with pytest.raises(AssertionError) as expected:
+        getattr(starlette_requests.Request(scope_of()), name)
+    with pytest.raises(UsageError) as actual:
+        getattr(Request(scope_of()), name)
+    layer = str(expected.value).split()[0]
+    assert layer in str(actual.value)
+    assert f"request.{name}" in str(actual.value)
+
+
+@pytest.mark.parametrize("cls", ["HTTPConnection", "Request"])
+@pytest.mark.parametrize("kind", ["lifespan", "websocket"])
+def test_scope_of_another_kind_is_refused(cls, kind):
+    """As Starlette: a connection may be a websocket, a request may not."""
+    for module in MODULES:
+        make = getattr(module, cls)
+        if (cls, kind) == ("HTTPConnection", "websocket"):
+            assert "/a/b" == make(scope_of(type=kind)).url.path
+        else:
+            with pytest.raises(AssertionError):
+                make(scope_of(type=kind))
+
+
+def test_requests_are_equal_only_to_themselves():
+    """They are mappings, but not compared by what they hold; and they can be keys."""
+    scope = scope_of()
+    one, other = HTTPConnection(scope), HTTPConnection(scope)
+    assert one != other
+    assert 2 == len({one, other})
+    assert isinstance(Request(scope), HTTPConnection)
+
+
+def test_app_is_that_of_the_scope():
+    """`KeyError` outside of any, as Starlette."""
+    for module in MODULES:
+        assert "app" == module.Request(scope_of(app="app")).app
+        with pytest.raises(KeyError):
+            _ = module.Request(scope_of()).app
+
+
+def test_signatures_are_those_of_starlette():
+    """No argument is called otherwise, or stands elsewhere."""
+    for cls in (starlette_requests.HTTPConnection, starlette_requests.Request):
+        ours = getattr(requests, cls.__name__)
+        for name, member in vars(cls).items():
+            if name.startswith("_") and name != "__init__":
+                continue
+            assert hasattr(ours, name), name
+            if inspect.isfunction(member):
+                expected, actual = inspect.signature(member), inspect.signature(getattr(ours, name))
+                assert list(expected.parameters) == list(actual.parameters), name
+                assert [
+                    p.default for p in expected.parameters.values() if not callable(p.default)
+                ] == [p.default for p in actual.parameters.values() if not callable(p.default)], (
+                    name
+                )
+
+
+# --- cookies
+
+COOKIE_LINES = [
+    "",
+    ";",
+    "a",
+    "a=1",
+    " a = 1 ; b=2;;",
+    "a=1; a=2",
+    "a=b=c",
+    "=v",
+    "=__Host-a=b",
+    "__Host-a=b",
+    'a="quoted"',
+    'a="qu\\"ot\\\\ed\\073\\011"',
+    'a="',
+    'a=""',
+    'a="x',
+    "a=\\073",
+    "a=1, b=2",
+    "a=\xe4",
+    "$Version=1; a=1",
+    "a=%20; b=+",
+    "a=1;b=2;c",
+    "\t a\t=\t1",
+]
+
+
+@pytest.mark.parametrize("line", COOKIE_LINES)
+def test_cookies_are_parsed_as_starlette_parses_them(line):
+    """Pieces without a name included."""
+    assert starlette_requests.cookie_parser(line) == cookie_parser(line)
+
+
+@given(st.text(alphabet=st.sampled_from('ab=; "\\0173,\t\xe4'), max_size=30))
+def test_any_cookies_are_parsed_as_starlette_parses_them(line):
+    """Of the characters that mean something."""
+    assert starlette_requests.cookie_parser(line) == cookie_parser(line)
+
+
+def test_cookie_without_a_name_cannot_take_the_name_of_another():
+    """CVE-2023-23934: `=__Host-a=b` is no `__Host-a`."""
+    assert {"": "__Host-a=b"} == cookie_parser("=__Host-a=b")
+
+
+UNITS = ["a=b;", ";", "=", "a", '"', '\\"', "\\", '="', 'a="\\', "\\1", " ", "a=\t", "; ;"]
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+@pytest.mark.parametrize("unit", UNITS)
+def test_hostile_cookies_take_linear_time(unit, quoted):
+    """Of a megabyte; anything quadratic would pass the limit of 20 s by far."""
+    line = unit * (1_000_000 // len(unit))
+    cookies = cookie_parser(f'a="{line}"' if quoted else line)
+    assert sum(map(len, cookies.values())) <= len(line) + 2
+
+
+def test_many_cookie_headers_take_linear_time():
+    """Each is parsed once, and none is joined to the others."""
+    request = Request(scope_of([("cookie", f"c{number}={number}") for number in range(100_000)]))
+    assert 100_000 == len(request.cookies)
+
+
+# --- the body
+
+
+async def outcome_of(work):
+    """What a coroutine gives, or the class and text of its error; JSON errors say more here."""
+    try:
+        return await work
+    except json.JSONDecodeError as exc:
+        return "JSONDecodeError", exc.doc, exc.pos
+    except Exception as exc:
+        return type(exc).__name__, str(exc)
+
+
+async def read_body(request):
+    return await request.body()
+
+
+async def read_twice(request):
+    return [await request.body(), await request.body()]
+
+
+async def read_stream(request):
+    return [chunk async for chunk in request.stream()]
+
+
+async def body_then_stream(request):
+    return [await request.body(), [chunk async for chunk in request.stream()]]
+
+
+async def read_json(request):
+    first = await request.json()
+    return [first, await request.json() is first]
+
+
+async def body_then_json(request):
+    return [await request.body(), await request.json()]
+
+
+async def raw(request):
+    return [await request.receive() for _ in range(2)]
+
+
+READS = [read_body, read_twice, read_stream, body_then_stream, read_json, body_then_json]
+BODIES = {
+    "json": (b'{"a": ', b"[1, 2]}"),
+    "one": (b'"\xc3\xa4"',),
+    "empty": (b"",),
+    "holes": (b"", b"1", b"", b"2", b""),
+}
+
+
+@pytest.mark.parametrize("disconnect", [False, True])
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("read", READS)
+def test_body_is_read_as_starlette_reads_it(read, body, disconnect):
+    """Whole or in pieces, and cut off by a client that leaves."""
+
+    async def main(module):
+        receive = incoming(*BODIES[body], disconnect=disconnect)
+        return await outcome_of(read(module.Request(scope_of(), receive)))
+
+    theirs, ours = (asyncio.run(main(module)) for module in MODULES)
+    assert theirs == ours
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_raw_messages_are_those_of_the_server(body):
+    """`request.receive` for whoever wants them; empty pieces in the middle are left out."""
+
+    async def main():
+        receive = Request(scope_of(), incoming(*BODIES[body])).receive
+        messages = [await receive()]
+        while messages[-1]["more_body"]:
+            messages.append(await receive())
+        return messages
+
+    messages = asyncio.run(main())
+    assert b"".join(BODIES[body]) == b"".join(message["body"] for message in messages)
+    assert {"http.request"} == {message["type"] for message in messages}
+
+
+def test_body_that_was_streamed_is_not_there_again():
+    """The error names who has it, and is Starlette's `RuntimeError`."""
+
+    async def taker(request):
+        async for _ in request.stream():
+            pass
+
+    async def main():
+        request = Request(scope_of(), incoming(b"abc", b"def"))
+        await taker(request)
+        for read in (read_body, read_stream, read_json):
+            with pytest.raises(BodyConsumedError, match=r"taker.* has streamed 6 bytes"):
+                await read(request)
+
+    assert issubclass(BodyConsumedError, RuntimeError)
+    asyncio.run(main())
+
+
+def test_body_of_which_a_part_was_streamed_is_not_given_in_part():
+    """Starlette gives what is left as if it were all."""
+
+    async def main():
+        request = Request(scope_of(), incoming(b"abc", b"def"))
+        stream = request.stream()
+        assert b"abc" == await anext(stream)
+        await stream.aclose()
+        with pytest.raises(BodyConsumedError, match="has streamed 3 bytes"):
+            await request.body()
+
+    asyncio.run(main())
+
+
+def test_request_of_the_same_scope_and_receive_shares_the_body():
+    """As a layer that makes a request of its own does it."""
+
+    async def main():
+        request = Request(scope_of(), incoming(b"abc", b"def"))
+        other = Request(request.scope, request.receive)
+        return [await other.body(), await request.body()]
+
+    assert [b"abcdef"] * 2 == asyncio.run(main())
+
+
+def test_empty_body_may_be_streamed_again():
+    """Nobody lost anything."""
+
+    async def main():
+        request = Request(scope_of(), incoming(b""))
+        return [await read_stream(request), await read_stream(request), await read_body(request)]
+
+    assert [[b""], [b""], b""] == asyncio.run(main())
+
+
+def test_bodies_read_at_the_same_time_are_the_same():
+    """One of them receives, the others wait for it."""
+
+    async def main():
+        request = Request(scope_of(), incoming(b"abc", b"def"))
+        return await asyncio.gather(*(request.body() for _ in range(5)))
+
+    assert [b"abcdef"] * 5 == asyncio.run(main())
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"{'a': 1}", b'{"a": 1}x', b"[1,]", b"\xef\xbb\xbf"])
+def test_what_is_no_json_is_the_error_of_the_standard_library(body):
+    """Users catch it; as Starlette."""
+
+    async def main(module):
+        return await outcome_of(module.Request(scope_of(), incoming(body)).json())
+
+    theirs, ours = (asyncio.run(main(module)) for module in MODULES)
+    assert "JSONDecodeError" == theirs[0]
+    assert theirs == ours
+
+
+NO_JSON = [
+    b"{",
+    b"\xff",
+    b'"\xed\xa0\x80"',
+    b"[" * 100_000,
+    b'{"a":' * 100_000,
+    b"1" * 5_000,
+    '{"a": 1}'.encode("utf-16"),
+    '{"a": 1}'.encode("utf-32-le"),
+]
+
+
+@pytest.mark.parametrize("body", NO_JSON, ids=lambda body: repr(body[:8]))
+def test_what_is_no_json_is_a_400_over_an_application(body):
+    """It is the client's doing; UTF-8 alone is read (RFC 8259 section 8.1)."""
+
+    async def endpoint(request):
+        return JSONResponse(await request.json())
+
+    app = Lamella(routes=[Route("/a/b", endpoint, methods=["POST"])])
+    sent = asyncio.run(serve(app, scope_of(), body))
+    assert 400 == sent[0]["status"]
+    assert sent[1]["body"].startswith(b"The request body is not JSON: ")
+    assert len(sent[1]["body"]) < 200
+
+
+@pytest.mark.parametrize("name", ["receive", "send"])
+def test_channel_that_was_not_given_says_so(name):
+    """As Starlette."""
+
+    async def main(module):
+        extensions = {"http.response.push": {}}
+        request = module.Request(scope_of(extensions=extensions))
+        work = request.body() if name == "receive" else request.send_push_promise("/")
+        return await outcome_of(work)
+
+    theirs, ours = (asyncio.run(main(module)) for module in MODULES)
+    assert theirs == ours
+    assert "RuntimeError" == ours[0]
+
+
+def test_request_made_by_hand_has_no_response_to_wait_for():
+    """`after_response` belongs to an application."""
+    with pytest.raises(RuntimeError, match="made by hand"):
+        Request(scope_of()).after_response(print)
+
+
+# --- forms, urlencoded
+
+URLENCODED = "application/x-www-form-urlencoded"
+
+
+def form_of(body, content_type=URLENCODED, **limits):
+    """Read a form that came in two pieces; its fields, or its error's status and text."""
+
+    async def main():
+        headers = [] if content_type is None else [("content-type", content_type)]
+        half = len(body) // 2
+        receive = incoming(body[:half], body[half:])
+        try:
+            return (await Request(scope_of(headers), receive).form(**limits)).multi_items()
+        except HTTPException as exc:
+            return exc.status_code, exc.detail
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        (b"", []),
+        (b"a=1&b=2&a=3", [("a", "1"), ("b", "2"), ("a", "3")]),
+        (b"a", [("a", "")]),
+        (b"a&b=", [("a", ""), ("b", "")]),
+        (b"=x", [("", "x")]),
+        (b"=", [("", "")]),
+        (b"a==b", [("a", "=b")]),
+        (b"&&a=1&&b=2&&", [("a", "1"), ("b", "2")]),
+        (b"a=b;c=d", [("a", "b;c=d")]),
+        (b"a+b=%41%zz%", [("a b", "A%zz%")]),
+        (b"%C3%A9=%F0%9F%A6%86", [("é", "🦆")]),
+        (b"a=%FF%00", [("a", "\ufffd\0")]),
+        (b"a=\xc3\xa9", [("a", "Ã©")]),
+        (b"a=1\r\n&b=2", [("a", "1\r\n"), ("b", "2")]),
+    ],
+)
+def test_form_is_read_as_starlette_reads_it(body, fields):
+    """Found with Starlette 1.10 and python-multipart; only `&` separates."""
+    assert fields == form_of(body)
+
+
+def test_form_is_read_once():
+    """Every layer gets the same object; `async with` closes it."""
+
+    async def main():
+        request = Request(scope_of([("content-type", URLENCODED)]), incoming(b"a=1"))
+        first = await request.form()
+        async with request.form() as second:
+            assert first is second
+        assert b"a=1" == await request.body()
+        await request.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("content_type", "is_read"),
+    [
+        (URLENCODED + "; charset=utf-8", True),
+        (URLENCODED.upper(), True),
+        (" " + URLENCODED + " ;", True),
+        (URLENCODED + ';;;=="\\', True),
+        (URLENCODED + ";charset=undefined", True),
+        (URLENCODED + "/x", False),
+        (URLENCODED + ", text/plain", False),
+        (";" + URLENCODED, False),
+        ("text/plain", False),
+        ("", False),
+        ("\xff\xfe", False),
+        (";", False),
+        ("/", False),
+        (None, False),
+    ],
+)  # fmt: skip
+def test_malformed_content_type_is_a_form_or_is_none_and_never_an_error(content_type, is_read):
+    """Whatever is no form gives an empty one, as in Starlette."""
+    assert ([("a", "1")] if is_read else []) == form_of(b"a=1", content_type)
+
+
+@pytest.mark.parametrize(
+    ("body", "limits", "expected"),
+    [
+        (b"a=1&b=2", {"max_fields": 2}, [("a", "1"), ("b", "2")]),
+        (b"&a=1&&b=2&", {"max_fields": 2}, [("a", "1"), ("b", "2")]),
+        (b"", {"max_fields": 0}, []),
+        (b"a=1&b=2", {"max_fields": float("inf")}, [("a", "1"), ("b", "2")]),
+        (b"a=1&b=2&c", {"max_fields": 2}, "Too many fields. Maximum number of fields is 2."),
+        (b"a", {"max_fields": 0}, "Too many fields. Maximum number of fields is 0."),
+        (b"ab=cd", {"max_part_size": 4}, [("ab", "cd")]),
+        (b"ab=cd", {"max_part_size": 3}, "Field exceeded maximum size of 3 bytes."),
+        (b"a=1&abcd", {"max_part_size": 3}, "Field exceeded maximum size of 3 bytes."),
+    ],
+)
+def test_limits_of_a_form_are_exact(body, limits, expected):
+    """A field's size is that of its name and value as sent."""
+    assert (expected if isinstance(expected, list) else (400, expected)) == form_of(body, **limits)
+
+
+@pytest.mark.parametrize("unit", [b"a=1&", b"a&", b"=&", b"&", b"%", b"a=%41", b"+"])
+def test_hostile_form_takes_linear_time(unit):
+    """Of many times 100,000 fields, or of one that is long: a 400 or a form, and soon."""
+    result = form_of(unit * 1_000_000)
+    assert result == [] or 400 == result[0] or 1 == len(result)
+
+
+def test_form_of_100_000_fields_is_refused_over_an_application():
+    """A 400, not a 500 and not a form."""
+
+    async def endpoint(request):
+        return JSONResponse(len(await request.form()))
+
+    app = Lamella(routes=[Route("/a/b", endpoint, methods=["POST"])])
+    body = b"&".join(b"f%d=v" % number for number in range(100_000))
+    sent = asyncio.run(serve(app, scope_of([("content-type", URLENCODED)]), body))
+    assert (400, b"Too many fields. Maximum number of fields is 1000.") == (
+        sent[0]["status"],
+        sent[1]["body"],
+    )
+
+
+async def serve(app, scope, *chunks):
+    """Run an app; what it sent."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    await asyncio.wait_for(app(scope, incoming(*chunks or (b"",)), send), 10)
+    return sent
+
+
+# --- the client
+
+
+def test_is_disconnected_turns_true_when_the_client_leaves():
+    """And stays so; before, nothing of the body is lost by asking."""
+
+    async def main():
+        request = Request(scope_of(), incoming(b"abc", b"def"))
+        assert not await request.is_disconnected()
+        assert b"abcdef" == await request.body()
+        await request.inbound.close()
+        left = Request(scope_of(), incoming(disconnect=True))
+        answers = [await left.is_disconnected(), await left.is_disconnected()]
+        await asyncio.wait_for(left.disconnected(), 5)
+        with pytest.raises(ClientDisconnect):
+            await left.body()
+        return answers
+
+    assert [True, True] == asyncio.run(main())
+
+
+@pytest.mark.parametrize("extensions", [None, {}, {"http.response.push": {}}], ids=str)
+def test_push_promise_is_that_of_starlette(extensions):
+    """With the headers that are worth repeating; nothing without the extension."""
+    headers = [
+        ("user-agent", "x"), ("accept", "a/b"), ("accept", "c/d"), ("cookie", "secret"),
+        ("accept-language", "de"), ("cache-control", "no-cache"), ("accept-encoding", "gzip"),
+    ]  # fmt: skip
+
+    async def main(module):
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        given = extensions if module is requests else extensions or {}
+        request = module.Request(scope_of(headers, extensions=given), incoming(), send)
+        await request.send_push_promise("/style.css")
+        return [{**message, "headers": sorted(message["headers"])} for message in sent]
+
+    theirs, ours = (asyncio.run(main(module)) for module in MODULES)
+    assert theirs == ours
+    assert bool(extensions) == bool(ours)
+
+
+@pytest.mark.parametrize("extensions", [None, {}, {"http.response.early_hint": {}}], ids=str)
+def test_early_hints_are_those_of_starlette(extensions):
+    """RFC 8297, as an ASGI extension."""
+
+    async def main(module):
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        given = extensions if module is requests else extensions or {}
+        request = module.Request(scope_of(extensions=given), incoming(), send)
+        await request.send_early_hints("</a>; rel=preload", "</ä>")
+        return sent
+
+    theirs, ours = (asyncio.run(main(module)) for module in MODULES)
+    assert theirs == ours
+    assert bool(extensions) == bool(ours)
+
+
+# --- url_for
+
+HANDLERS = {
+    Starlette: (StarletteRoute, StarletteMount),
+    Lamella: (Route, Mount),
+}
+
+
+@pytest.mark.parametrize("headers", [[], [("host", "www.example.com")]], ids=["server", "host"])
+@pytest.mark.parametrize("root", ["", "/under"])
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("home", {}),
+        ("item", {"id": 7}),
+        ("sub:leaf", {"name": "a b"}),
+        ("sub:leaf", {"name": "ä"}),
+        ("sub", {"path": "/x/y"}),
+    ],
+)
+def test_url_for_is_that_of_starlette(name, params, root, headers):
+    """Absolute, under the application's root, from within a mounted route, too."""
+    results = []
+    for app_class, (route, mount) in HANDLERS.items():
+        seen = []
+
+        async def endpoint(request, seen=seen, name=name):
+            seen.append(str(request.url_for(name, **params)))
+            from starlette.responses import Response
+
+            return (
+                Response()
+                if type(request).__module__.startswith("starlette")
+                else PlainTextResponse()
+            )
+
+        routes = [
+            route("/", endpoint, name="home"),
+            route("/items/{id:int}", endpoint, name="item"),
+            mount("/sub", routes=[route("/{name}", endpoint, name="leaf")], name="sub"),
+        ]
+        app = app_class(routes=routes)
+        for path in ("/items/1", "/sub/x"):
+            scope = scope_of(
+                headers, method="GET", path=root + path, raw_path=(root + path).encode(),
+                root_path=root,
+            )  # fmt: skip
+            asyncio.run(serve(app, scope))
+        results.append(seen)
+    assert results[0] == results[1]
+    assert 2 == len(results[1])
+
+
+def test_url_for_a_route_that_is_none_says_so():
+    """And outside of an application there is nobody to ask."""
+    with pytest.raises(RuntimeError, match="application or router"):
+        Request(scope_of()).url_for("home")
+    app = Lamella(routes=[Route("/", read_body, name="home")])
+    with pytest.raises(NoMatchFound):
+        Request(scope_of(app=app)).url_for("nowhere")
