@@ -822,7 +822,7 @@ def checked_policy(policy: OnDisconnect | None) -> OnDisconnect | None:
     """An ``on_disconnect`` policy, if it is one.
 
     Raises:
-        StackError: it is not.
+        UsageError: it is not.
     """
     if policy not in (None, "finish", "cancel"):
         raise UsageError(f"Expected on_disconnect to be 'finish' or 'cancel', got {policy!r}.")
