@@ -116,7 +116,7 @@ def test_unknown_options_are_refused(options, word):
 
 
 def test_request_knows_its_application():
-    """As `request.app`, at any depth."""
+    """As `request.app`; the innermost it came to stays, for streams and background tasks."""
     apps = []
 
     async def endpoint(request):
@@ -132,7 +132,7 @@ def test_request_knows_its_application():
     inner = Lamella(routes=[Route("/x", endpoint)])
     outer = Lamella(routes=[Mount("/m", app=inner)], middleware=[layer])
     answer(outer, "/m/x")
-    assert [outer, inner, outer] == apps
+    assert [outer, inner, inner] == apps
 
 
 def test_state_of_an_application_is_free():

@@ -8,12 +8,13 @@ import warnings
 import pytest
 
 from lamella.applications import Lamella
+from lamella.background import BackgroundTask
 from lamella.convertors import Convertor, register_url_convertor
 from lamella.engine.service import service_of
 from lamella.exceptions import NoResponseError, StackError, StarletteDeprecationWarning
 from lamella.middleware import Middleware, compose
 from lamella.middleware.base import BaseHTTPMiddleware
-from lamella.responses import PlainTextResponse, Response
+from lamella.responses import PlainTextResponse, Response, StreamingResponse
 from lamella.routing import (
     BaseRoute,
     Host,
@@ -60,6 +61,15 @@ def tag(word):
         return response
 
     return layer
+
+
+def as_foreign(app):
+    """The same app, of which nothing but the ASGI call is known."""
+
+    async def called(scope, receive, send):
+        await app(scope, receive, send)
+
+    return called
 
 
 class Pure:
@@ -389,8 +399,8 @@ def test_mount_with_layers_still_gives_its_routes():
     assert [route] == Mount("/a", routes=[route], middleware=[tag("a")]).routes
 
 
-def test_scope_is_put_back_when_what_is_mounted_has_answered():
-    """A layer outside, and a retry of it, see the outer path again."""
+def test_a_retry_from_outside_of_a_mount_matches_the_outer_path_again():
+    """As in Starlette the scope stays what the mount made of it, for streams; a retry still works."""
     seen = []
 
     async def layer(request, call_next):
@@ -401,23 +411,67 @@ def test_scope_is_put_back_when_what_is_mounted_has_answered():
 
     router = Router([Mount("/a", app=raw)], middleware=[layer])
     assert "/a|/a/b" == answer(router, "/a/b").text
-    assert ["", ""] == seen
+    assert ["", "/a"] == seen
 
 
-def test_root_path_is_put_back_where_the_server_gave_none():
+@pytest.mark.parametrize("layers", [[], [tag("a")]], ids=["no layer", "layer"])
+@pytest.mark.parametrize("foreign", [False, True], ids=["native", "foreign"])
+def test_stream_and_background_task_of_a_mounted_app_see_that_app(foreign, layers):
+    """They run when the response is on its way: another app's `state` would be wrong data."""
+    seen = []
+
+    def look(request, where):
+        seen.append((where, request.app.title, request.scope["root_path"], request.path_params))
+
+    async def endpoint(request):
+        async def pieces():
+            look(request, "stream")
+            yield b"x"
+
+        async def work():
+            look(request, "background")
+
+        return StreamingResponse(pieces(), background=BackgroundTask(work))
+
+    inner = Lamella(routes=[Route("/{x}", endpoint)])
+    inner.title = "inner"
+    outer = Lamella(routes=[Mount("/sub", app=as_foreign(inner) if foreign else inner)])
+    outer.title = "outer"
+    app = Lamella(routes=[Mount("/app", app=outer, middleware=layers)], middleware=layers)
+    app.title = "outermost"
+    assert "x" == answer(app, "/app/sub/1").text
+    expected = [(where, "inner", "/app/sub", {"x": "1"}) for where in ("stream", "background")]
+    assert expected == seen
+
+
+def test_foreign_app_that_is_mounted_keeps_its_scope_until_it_ends():
+    """It goes on behind its response, and its scope must not be changed under it."""
+    seen = []
+    owner = object()
+
+    async def app(scope, receive, send):
+        scope["app"] = owner
+        await PlainTextResponse("x")(scope, receive, send)
+        seen.append((scope["app"] is owner, scope["root_path"]))
+
+    answer(Lamella(routes=[Mount("/sub", app=app)], middleware=[tag("a")]), "/sub/x")
+    assert [(True, "/sub")] == seen
+
+
+def test_a_retry_matches_again_where_the_server_gave_no_root_path():
     """It is optional in the ASGI spec, and empty then."""
     seen = []
 
     async def layer(request, call_next):
-        response = await call_next(request)
+        await call_next(request)
         seen.append(request.scope["root_path"])
-        return response
+        return await call_next(request)
 
     scope = http_scope("/a/b")
     del scope["root_path"]
     router = Router([Mount("/a", routes=[Route("/b", say("b"))])], middleware=[layer])
     reply = asyncio.run(exchange(router, scope))
-    assert ("b", [""]) == (reply.text, seen)
+    assert ("b", ["/a"]) == (reply.text, seen)
 
 
 def test_host_matches_without_its_port():
@@ -512,6 +566,25 @@ def test_redirect_keeps_the_query():
     router = Router([Route("/a/", say("x"))])
     reply = answer(router, "/a", query=b"x=1&next=//evil.example")
     assert "/a/?x=1&next=//evil.example" == reply.headers["location"]
+
+
+@pytest.mark.parametrize("byte", [0x80, 0xE9, 0xFF])
+def test_redirect_keeps_the_bytes_of_a_query(byte):
+    """They need not be UTF-8; decoded and encoded as two things, they would be others."""
+    router = Router([Route("/a/", say("x"))])
+    reply = answer(router, "/a", query=b"x=%41&y=" + bytes([byte]))
+    assert f"/a/?x=%41&y=%{byte:02X}" == reply.headers["location"]
+
+
+@pytest.mark.parametrize("surrogate", ["\ud800", "\udc80", "\udcff"])
+def test_redirect_of_a_path_that_cannot_be_encoded_is_no_500(surrogate):
+    """A server that decodes with `surrogateescape` passes it on; it is the client's doing."""
+    app = Lamella(routes=[Route("/b/{x}", params)])
+    scope = {**http_scope("/b/x"), "path": f"/b/{surrogate}/"}
+    reply = asyncio.run(exchange(app, scope))
+    assert reply.error is None
+    assert reply.status in (307, 400, 404)
+    assert reply.headers.get("location", "").isascii()
 
 
 def test_redirect_keeps_the_root_path():
@@ -897,6 +970,28 @@ def test_routes_of_a_mounted_router_may_be_changed_too():
     assert 404 == answer(app, "/m/a").status
     inner.routes.append(Route("/a", say("a")))
     assert "a" == answer(app, "/m/a").text
+
+
+@pytest.mark.parametrize("change", ["extend", "+=", "slice"])
+def test_request_served_in_the_middle_of_a_change_leaves_nothing_stale(change):
+    """A thread, or a generator of routes, may let one in: what it finds is not for good."""
+    app = Lamella(routes=[Route("/a", say("a"))])
+    statuses = []
+
+    def more():
+        yield Route("/b", say("b"))
+        statuses.append(answer(app, "/a").status)
+        yield Route("/c", say("c"))
+
+    routes = app.routes
+    if change == "extend":
+        routes.extend(more())
+    elif change == "+=":
+        routes += more()
+    else:
+        routes[len(routes) :] = more()
+    assert [200] == statuses
+    assert ["a", "b", "c"] == [answer(app, path).text for path in ("/a", "/b", "/c")]
 
 
 def test_list_of_routes_is_copied():

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from lamella.requests import Request
     from lamella.types import ExceptionHandler, Scope
 
+_LONGEST_TRACEBACK: Final = 1000  # frames; as deep as the default recursion limit
+
 HANDLERS: Final = "lamella.exception_handlers"
 """The scope key of the ``ExceptionMiddleware`` that a request came through last."""
 
@@ -64,9 +66,18 @@ async def answer(handler: ExceptionHandler, request: Request[Any], exc: Exceptio
         raise NoResponseError(
             f"Expected a Response from the exception handler {describe(handler)}, got {response!r}."
         )
-    # An exception object that is raised again and again would gather tracebacks.
-    exc.__traceback__ = None
+    _shorten(exc)
     return response
+
+
+def _shorten(exc: Exception) -> None:
+    """Drop the traceback of an exception object that is raised again and again: it only grows."""
+    traceback = exc.__traceback__
+    for _ in range(_LONGEST_TRACEBACK):
+        if traceback is None:
+            return
+        traceback = traceback.tb_next
+    exc.__traceback__ = None
 
 
 def http_exception(request: Request[Any], exc: Exception) -> Response:

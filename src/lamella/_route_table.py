@@ -49,8 +49,10 @@ class RouteTable(list[_T]):
 def _noticed(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def noticed(*args: Any, **kwargs: Any) -> Any:
-        routes_changed()
-        return method(*args, **kwargs)
+        try:
+            return method(*args, **kwargs)
+        finally:
+            routes_changed()  # after the change, or an index could be built in between
 
     return noticed
 

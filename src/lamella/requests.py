@@ -243,6 +243,10 @@ class Request(HTTPConnection[StateT]):
     # Whether no dispatch layer stands between the edge and whoever has this request, so that a
     # foreign app may send its messages straight.
     _direct = False
+    # Whether the edge is done with this request; a task may have outlived that.
+    _over = False
+    # The response of the endpoint, to be given back as it was.
+    _claimed: Any = None
 
     def __init__(
         self, scope: Scope, receive: Receive = empty_receive, send: Send = empty_send
@@ -263,6 +267,7 @@ class Request(HTTPConnection[StateT]):
             if self._started_at is None:
                 return outer
             self._exchange = Exchange(self._raw_send, outer, self._started_at)
+            self._exchange.over = self._over
         return self._exchange
 
     @property
@@ -419,7 +424,12 @@ class Request(HTTPConnection[StateT]):
 
     async def is_disconnected(self) -> bool:
         """Whether the client left. Does not wait, and never loses a piece of the body."""
-        return await self.inbound.is_disconnected()
+        if self.exchange is not None:
+            return await self.inbound.is_disconnected()
+        try:
+            return await self.inbound.is_disconnected()
+        finally:
+            await self.inbound.close()  # made by hand: there is no edge to end the watch
 
     async def disconnected(self) -> None:
         """Wait until the client left."""

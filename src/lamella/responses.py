@@ -32,7 +32,7 @@ from lamella._ranges import (
 )
 from lamella.concurrency import iterate_in_threadpool
 from lamella.datastructures import URL, Headers, MutableHeaders
-from lamella.engine.exchange import SendError
+from lamella.engine.exchange import SendError, says_gone
 from lamella.engine.inbound import Feed, Inbound
 from lamella.engine.interrupt import Interrupt
 from lamella.exceptions import ClientDisconnect, UsageError
@@ -180,8 +180,9 @@ class Response:
     def claimed(self) -> Response:
         """This response, for one request and its layers to change.
 
-        An object that an endpoint returns for many requests is copied as it was at first, so that
-        no request sees what the layers of another did to it.
+        An object that an endpoint returns for many requests is given back as it was when each is
+        over, and copied for those that come meanwhile, so that no request sees what the layers of
+        another did to it.
         """
         if self._pristine is None:
             self._pristine = {**self.__dict__, "raw_headers": tuple(self.raw_headers)}
@@ -194,6 +195,15 @@ class Response:
         copy.__dict__.pop("_headers", None)
         copy.raw_headers = list(copy.raw_headers)
         return copy
+
+    def give_back(self) -> None:
+        """Undo what a request and its layers changed."""
+        pristine = self._pristine
+        if pristine is not None:
+            self.__dict__.clear()
+            self.__dict__.update(pristine)
+            self.__dict__.pop("_headers", None)  # a view of the list that was changed
+            self.raw_headers = list(pristine["raw_headers"])
 
     # -- cookies -------------------------------------------------------------------------------
 
@@ -292,6 +302,9 @@ class Response:
 
     @body_iterator.setter
     def body_iterator(self, content: AsyncContentStream) -> None:
+        self._replace_stream(content)
+
+    def _replace_stream(self, content: AsyncContentStream) -> None:
         self._stream = content
         self._sources += (content,)
         self._read_by = None
@@ -608,7 +621,7 @@ class FileResponse(Response):
     def body_iterator(self) -> AsyncContentStream:
         """The bytes that go out, read from the file."""
         if self._stream is not None:
-            return self._stream
+            return self._stream if self._read_by is None else _Watched(self._stream, self._read_by)
         if self._unsettled:
             raise RuntimeError(
                 "Expected a settled FileResponse; `await response.settle(scope)` before reading"
@@ -620,8 +633,7 @@ class FileResponse(Response):
 
     @body_iterator.setter
     def body_iterator(self, content: AsyncContentStream) -> None:
-        self._stream = content
-        self._sources += (content,)
+        self._replace_stream(content)
 
     def _pieces(self) -> AsyncContentStream:
         if self._plan.text is not None:
@@ -644,7 +656,7 @@ class FileResponse(Response):
             is_whole = plan.status != 206
             if is_whole and _offers_pathsend(scope):
                 await send(self._start())
-                await send({"type": "http.response.pathsend", "path": str(self.path)})
+                await send({"type": "http.response.pathsend", "path": os.fsdecode(self.path)})
                 if self.background is not None:
                     await self.background()
                 return
@@ -711,6 +723,8 @@ def _telling(send: Send) -> Send:
         try:
             await send(message)
         except OSError as exc:
+            if not says_gone(exc):
+                raise
             raise SendError(*exc.args) from exc
 
     return tell

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from contextlib import asynccontextmanager, contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, cast
-from urllib.parse import quote
+from urllib.parse import quote, quote_from_bytes
 
 from lamella._index import RouteIndex
 from lamella._inspect import describe, is_async_callable
@@ -66,6 +66,9 @@ __all__ = [
 
 OnDisconnect = Literal["finish", "cancel"]
 _ON_DISCONNECT = "lamella.on_disconnect"
+_OUTSIDE = "lamella.outside"
+# What a mount, and the application mounted there, change in the scope.
+_CHANGED_BELOW = ("app", "root_path", "path_params", _ON_DISCONNECT)
 
 
 class NoMatchFound(Exception):
@@ -117,14 +120,16 @@ class _Endpoint(Service):
         if not request._direct:
             if response.sends_itself:
                 return await Bridge(response).run(request)
-            response = response.claimed()
+            request._claimed = response = response.claimed()
         elif response._delicate or response._pristine is not None:
-            response = response.claimed()
+            request._claimed = response = response.claimed()
         if response._delicate:
             await response.settle(request.scope)
             hold(response, request)
             if not request._direct:
                 response._read_by = request
+            if request._over and request.exchange is not None:
+                await request.exchange.finish_late()
         return response
 
     async def _accepted(self, response: Any, request: Request[Any]) -> Response:
@@ -588,8 +593,8 @@ class Router(Service):
         scope = request.scope
         if "router" not in scope:
             scope["router"] = self
-        elif scope["router"] is self:
-            scope.pop("path_params", None)  # a layer called in again: those of the run before
+        if _OUTSIDE in scope:
+            _step_out(self, scope)
         if self.on_disconnect is not None:
             scope[_ON_DISCONNECT] = self.on_disconnect
         index = self._index
@@ -609,7 +614,7 @@ class Router(Service):
             route, respond, child_scope = partial
         scope["route"] = route
         if "root_path" in child_scope:
-            return _respond_below(respond, child_scope, request)
+            _step_in(self, scope)
         scope.update(child_scope)
         return respond(request)
 
@@ -654,8 +659,9 @@ class Router(Service):
             return None
         # Relative (RFC 9110 section 10.2.2), so that no Host header is reflected; "/." keeps a
         # path that begins with two slashes from being read as another host.
-        query = scope.get("query_string", b"").decode("latin-1")
-        location = ("/." if other.startswith("//") else "") + quote(other, safe="/:@!$&'()*+,;=~")
+        query = quote_from_bytes(scope.get("query_string", b""), safe="/:@!$&'()*+,;=~?%[]")
+        location = quote(other, safe="/:@!$&'()*+,;=~", errors="replace")
+        location = ("/." if other.startswith("//") else "") + location
         return RedirectResponse(location + ("?" + query if query else ""))
 
     @twin_of("respond_not_found")
@@ -734,17 +740,23 @@ class Router(Service):
         await send({"type": "lifespan.shutdown.complete"})
 
 
-async def _respond_below(respond: Respond, child_scope: Scope, request: Request[Any]) -> Response:
-    """Answer from what is mounted; a retry from further out matches the outer path again."""
-    scope = request.scope
-    outside = {key: scope[key] for key in ("app", _ON_DISCONNECT) if key in scope}
-    outside["root_path"] = scope.get("root_path", "")
-    scope.update(child_scope)
-    try:
-        return await respond(request)
-    finally:
-        scope.pop(_ON_DISCONNECT, None)
-        scope.update(outside)
+def _step_in(router: Router, scope: Scope) -> None:
+    """Note what a router found, before what is mounted in it changes the scope.
+
+    It is not put back when the response returns: streams and background tasks of what is mounted
+    run later, and want its own app and root path.
+    """
+    found = {key: scope[key] for key in _CHANGED_BELOW if key in scope}
+    scope[_OUTSIDE] = {**scope.get(_OUTSIDE, {}), router: found}
+
+
+def _step_out(router: Router, scope: Scope) -> None:
+    """Give a router what it found at first, if a layer around it has called in again."""
+    found = scope[_OUTSIDE].get(router)
+    if found is not None:
+        for key in _CHANGED_BELOW:
+            scope.pop(key, None)
+        scope.update(found)
 
 
 def _pattern_of(route: BaseRoute) -> PathPattern | None:

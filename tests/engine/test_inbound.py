@@ -380,6 +380,51 @@ async def test_inner_inbound_asks_the_outer_one_about_the_client(opened):
     assert await other.is_disconnected()
 
 
+# --- readers beside each other
+
+
+async def whole(inbound):
+    """Read it whole."""
+    return await inbound.read()
+
+
+async def streamed(inbound):
+    """Stream it, as a request does."""
+    chunks = []
+    while (chunk := await inbound.take("stream")) is not None:
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def handed(inbound):
+    """Take it as a foreign app does."""
+    feed = Feed(inbound, "app")
+    chunks, more = [], True
+    while more:
+        message = await feed.receive()
+        chunks.append(message["body"])
+        more = message["more_body"]
+    return b"".join(chunks)
+
+
+@pytest.mark.parametrize("other", [streamed, handed])
+@pytest.mark.parametrize("first", ["whole", "other"])
+@pytest.mark.parametrize("count", [1, 2, 3])
+async def test_body_read_whole_beside_another_reader_is_not_lost(count, first, other, opened):
+    """Each gets all of it, or an error that says who has it: never an empty body."""
+    server, inbound = opened(more=True)
+    readers = [whole, other] if first == "whole" else [other, whole]
+    tasks = [asyncio.create_task(reader(inbound)) for reader in readers]
+    await turns()
+    for left in reversed(range(count)):
+        server.say({"type": "http.request", "body": b"hello", "more_body": left > 0})
+        await turns()
+    got = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
+    bodies = [result for result in got if not isinstance(result, BodyConsumedError)]
+    assert bodies
+    assert [b"hello" * count] * len(bodies) == bodies
+
+
 # --- waiting for a task's end
 
 

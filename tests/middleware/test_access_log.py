@@ -200,3 +200,19 @@ def test_logger_that_is_off_costs_nothing(caplog):
     asyncio.run(drive(app_of(Middleware(BaseHTTPMiddleware, dispatch=looks)), scope_of("/text")))
     assert [None] == exchanges
     assert [] == caplog.records
+
+
+@pytest.mark.parametrize("method", ["GET X\r\n10.0.0.2 DELETE '/FORGED'", "\x1b[2J", "\0", "\u2028"])
+@pytest.mark.parametrize("path", ["/text", "/fails"])
+def test_method_cannot_forge_a_record(path, method, lines, caplog):
+    """It is the client's text as much as the path is; that of an unhandled error is a record too."""
+    app = Lamella(
+        routes=[Route("/text", text, methods=[method]), Route("/fails", fails, methods=[method])],
+        middleware=[Middleware(AccessLogMiddleware)],
+    )
+    asyncio.run(drive(app, scope_of(path, method=method)))
+    (line,) = lines()
+    assert line.isprintable()
+    messages = [record.getMessage() for record in caplog.records]
+    assert (2 if path == "/fails" else 1) == len(messages)
+    assert [] == [message for message in messages if not message.isprintable()]

@@ -20,7 +20,7 @@ import anyio
 import anyio.to_thread
 
 from lamella._inspect import describe
-from lamella.engine.edge import SENT
+from lamella.engine.edge import Sent
 from lamella.engine.exchange import Exchange
 from lamella.engine.inbound import Feed
 from lamella.exceptions import ClientDisconnect, NoResponseError, ResponseStartedError
@@ -82,12 +82,15 @@ class Bridge:
             await self.app(request.scope, feed.receive, exchange.send)
             if exchange.status is None:
                 raise await _no_response(self.app, request)
-            return SENT
+            return Sent()
         run = _Run(self.app, request, exchange, feed)
         response = await run.head()
         response.exception, exchange.failure = exchange.failure, None
         run.announced = response.exception
         exchange.keep(response)
+        if exchange.over:
+            await exchange.finish_late()
+            raise ClientDisconnect
         return response
 
 
@@ -145,6 +148,8 @@ class _Run:
 
     async def _send(self, message: Message) -> None:
         kind = message["type"]
+        if self._dropped and self._task.done():
+            raise OSError(f"The response is over; nobody is there to send {kind} to.")
         if kind == "http.response.start":
             if self.start is not None:
                 raise ResponseStartedError(
@@ -197,6 +202,7 @@ class _Run:
             await self._cancel()
             raise
         if self.start is None:
+            self._dropped = True
             await self._raise()
             request, self._request = self._request, None
             raise await _no_response(self._app, cast("Request[Any]", request))
@@ -265,8 +271,7 @@ class _Run:
             try:
                 await self._news()
             except asyncio.CancelledError as exc:
-                if cancelled is None:
-                    self._task.cancel()
+                self._task.cancel()
                 cancelled = exc
         if cancelled is not None:
             raise cancelled
@@ -282,15 +287,16 @@ class _Run:
         Raises:
             BaseException: what the app raised after a response that it had sent whole.
         """
+        self._dropped = True  # whatever it sends from now on, in a task of its own perhaps
         if not self._task.done():
             if self._exchange.cancelled:
                 await self._cancel()
             elif self.complete:
-                self._dropped = True
                 self.acknowledge()
                 await self._until_ended()
             else:
                 await self._drop()
+        self.acknowledge()
         announced, self.announced = self.announced, None
         if announced is not None and self._error is announced:
             self._error = None
@@ -303,15 +309,16 @@ class _Run:
 
     async def _drop(self) -> None:
         """End an app whose response nobody reads to its end."""
-        self._dropped = True
         sends = self._message is not None
         heard = self._feed.end() or sends
         self.acknowledge()
-        if heard:
-            await asyncio.wait((self._task,), timeout=GRACE)
-        if not self._task.done():
-            self._task.cancel()
-        await self._until_ended()
+        try:
+            if heard:
+                await asyncio.wait((self._task,), timeout=GRACE)
+        finally:
+            if not self._task.done():
+                self._task.cancel()
+            await self._until_ended()
 
 
 class BridgedResponse(Response):

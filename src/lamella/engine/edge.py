@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from lamella.engine.exchange import EDGE, Exchange, SendError
+from lamella.engine.exchange import EDGE, Exchange, SendError, says_gone
 from lamella.requests import Request
 from lamella.responses import Response
 
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     Respond = Callable[[Request[Any]], Coroutine[Any, Any, Response]]
 
-SENT: Final = Response()
-"""What a link answers that has let a foreign app send straight: nothing is left to be sent."""
+
+class Sent(Response):
+    """What a link answers that has let a foreign app send straight: nothing is left to be sent."""
+
 
 # A library's way: records go where the program sends them, and nowhere if it does not say; the
 # server logs an unhandled error by itself.
@@ -57,15 +59,20 @@ async def serve(respond: Respond, scope: Scope, receive: Receive, send: Send) ->
         response = await respond(request)
         if request._exchange is None and _is_plain(response):
             await _send_plain(response, request, send)
-        elif response is not SENT:
+        elif not isinstance(response, Sent):
             exchange = _exchange_of(request)
             error = exchange.take(response)
             await response(scope, request.receive, exchange.send)
+    except GeneratorExit:
+        raise  # the coroutine is thrown away: nothing may be awaited any more
     except BaseException as exc:
         if error is None and not _exchange_of(request).explains(exc):
             error = exc
     if error is not None or request._exchange is not None:
         error = await _finish(request, _exchange_of(request), error)
+    request._over = True
+    if request._claimed is not None:
+        request._claimed.give_back()
     scope[EDGE] = request._around  # or the scope and the request would hold each other
     if error is not None:
         try:
@@ -95,6 +102,8 @@ async def _send_plain(response: Response, request: Request[Any], send: Send) -> 
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
     except OSError as exc:
+        if not says_gone(exc):
+            raise
         _exchange_of(request).left = True
         raise SendError(*exc.args) from exc
 
@@ -122,6 +131,7 @@ async def _finish(
                 errors.append(exc)
                 break
     errors += await exchange.close_held()  # a background task may have called in again
+    exchange.over = True
     exchange.feed = None  # it refers back to the request
     for inbound in exchange.inbounds:
         try:
@@ -135,8 +145,9 @@ async def _finish(
 
 
 def _named(request: Request[Any]) -> str:
-    """A request in a log record; ``!r`` keeps a client's control characters out of it."""
-    return f"{request.scope.get('method')} {request.scope.get('path')!r}"
+    """A request in a log record, without a client's control characters."""
+    method = ascii(request.scope.get("method"))[1:-1]
+    return f"{method} {request.scope.get('path')!r}"
 
 
 def _chosen(errors: list[BaseException]) -> BaseException | None:

@@ -52,6 +52,15 @@ class SendError(OSError):
     """The server's ``send`` raised: the client is gone (ASGI HTTP spec 2.4)."""
 
 
+def says_gone(exc: OSError) -> bool:
+    """Whether an ``OSError`` of ``send`` says that nobody is there.
+
+    An error of a file or of another system call, as a layer's own ``send`` may raise it, has a
+    number and is no ``ConnectionError``.
+    """
+    return exc.errno is None or isinstance(exc, ConnectionError)
+
+
 class Exchange:
     """The state of one exchange at one edge.
 
@@ -67,6 +76,7 @@ class Exchange:
         complete: whether the last body message was handed to the server.
         left: whether the client was found gone before that.
         cancelled: whether the exchange ends because it was cancelled.
+        over: whether the edge is done with it; ``finish_late`` sees to what is kept later.
         failure: the exception of a 500 response that an edge further in is sending through a
             foreign app; the bridge puts it on the response that comes out.
         feed: of the foreign app that runs for this exchange, if one does.
@@ -81,6 +91,7 @@ class Exchange:
     complete = False
     left = False
     cancelled = False
+    over = False
     failure: Exception | None = None
     # Tuples: most exchanges leave them empty.
     held: tuple[Any, ...] = ()
@@ -123,6 +134,15 @@ class Exchange:
                 self.outer.failure = error
         return error
 
+    async def finish_late(self) -> None:
+        """Close and run what a task has left that outlived the exchange: nobody else will."""
+        errors = await self.close_held()
+        backgrounds, self.backgrounds = self.backgrounds, ()
+        for background in backgrounds:
+            await background()
+        if errors:
+            raise errors[0]
+
     async def close_held(self) -> list[BaseException]:
         """Close every response held, the newest first; the errors that this gave."""
         errors: list[BaseException] = []
@@ -153,6 +173,11 @@ class Exchange:
         exchange = self
         while exchange.outer is not None:
             exchange = exchange.outer
+        if exchange.over:
+            raise RuntimeError(
+                "Expected a request whose exchange goes on; this one is over, so there is no"
+                " outcome to wait for any more."
+            )
         exchange._callbacks += (callback,)
 
     async def tell(self, exception: BaseException | None) -> None:
@@ -210,6 +235,8 @@ class Exchange:
         try:
             await self._send(message)
         except OSError as exc:
+            if not says_gone(exc):
+                raise
             self.left = True
             raise SendError(*exc.args) from exc
 

@@ -146,6 +146,9 @@ class Inbound:
                 self._wake()
                 return chunk
             if self._complete:
+                if self.body and not self._taken:  # read whole meanwhile, and nothing given yet
+                    self._taken = len(self.body)
+                    return self.body
                 return None
             if self.disconnected:
                 raise ClientDisconnect
@@ -157,7 +160,12 @@ class Inbound:
         Args:
             code: of who asks; a function may go on where it stopped itself.
         """
-        if self._taken and (code is None or getattr(self._reader, "code", None) is not code):
+        kept = self.body is not None
+        if (
+            self._taken
+            and not kept
+            and (code is None or getattr(self._reader, "code", None) is not code)
+        ):
             raise self._consumed()
 
     @property
@@ -473,8 +481,7 @@ async def settled(task: asyncio.Task[None]) -> None:
         try:
             await asyncio.wait((task,))
         except asyncio.CancelledError as exc:
-            if cancelled is None:
-                task.cancel()
+            task.cancel()
             cancelled = exc
     if cancelled is not None:
         raise cancelled

@@ -38,9 +38,9 @@ class AccessLogMiddleware(BaseHTTPMiddleware):
         if self._logger.isEnabledFor(logging.INFO):
             client = request.client
             host = "-" if client is None else client.host
-            # A path is the client's text: `%r` keeps control characters out of the log.
+            # Method and path are a client's text: no control character of it gets into the log.
             request.after_response(
-                partial(self._log, host, request.method, request.scope.get("path", ""))
+                partial(self._log, host, ascii(request.method)[1:-1], request.scope.get("path", ""))
             )
         return await call_next(request)
 

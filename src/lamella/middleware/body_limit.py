@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from lamella.engine.edge import SENT
+from lamella.engine.edge import Sent
 from lamella.engine.service import Service
 from lamella.engine.stack import link
 from lamella.exceptions import HTTPException
@@ -54,7 +54,7 @@ class RequestBodyLimitMiddleware(Service):
             if exc.status_code != 413 or not inbound.exceeds_limit or _has_started(request):
                 raise
             return _too_large()
-        if not inbound.exceeds_limit or response is SENT or response.status_code == 413:
+        if not inbound.exceeds_limit or isinstance(response, Sent) or response.status_code == 413:
             return response
         if response.exception is not None:
             return response

@@ -61,14 +61,13 @@ class ServerErrorMiddleware(Service):
 
     async def answer(self, request: Request[Any], exc: Exception) -> Response:
         """The 500 response of an exception; it carries the exception to the edge."""
-        traceback = exc.__traceback__
         if self.debug:
             response = self.debug_response(request, exc)
         elif self.handler is None:
             response = self.error_response(request, exc)
         else:
             response = await answer(self.handler, request, exc)
-        response.exception = exc.with_traceback(traceback)
+        response.exception = exc
         return response
 
     async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -90,7 +90,9 @@ class ExceptionMiddleware(Service):
 
     async def respond(self, request: Request[Any]) -> Response:
         """The service face."""
-        request.scope[HANDLERS] = self
+        scope = request.scope
+        outer = scope.get(HANDLERS)
+        scope[HANDLERS] = self
         try:
             return await self._inner(request)
         except Exception as exc:
@@ -99,6 +101,9 @@ class ExceptionMiddleware(Service):
                 raise
             check_not_started(request, exc)
             return await answer(handler, request, exc)
+        finally:
+            if outer is not None:  # an application mounted in another: its handlers end here
+                scope[HANDLERS] = outer
 
     async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let websockets and the lifespan through."""
