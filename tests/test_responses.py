@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import json
+import os
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
@@ -953,6 +954,55 @@ def test_unsettled_file_says_what_to_do():
         _ = FileResponse("x").body_iterator
 
 
+@pytest.mark.parametrize("kind", ["stream", "file"])
+def test_stream_that_a_layer_reads_ends_with_the_client(kind, file):
+    """Whatever response it was put on: it may be endless, and nobody is there for it."""
+    drawn, ended = [], []
+
+    async def endless():
+        try:
+            for number in range(1000):
+                drawn.append(number)
+                yield b"a"
+                await asyncio.sleep(0)
+        finally:
+            ended.append(True)
+
+    async def endpoint(request):
+        if kind == "stream":
+            return StreamingResponse(endless())
+        response = FileResponse(file)
+        response.body_iterator = endless()
+        return response
+
+    async def reads(request, call_next):
+        response = await call_next(request)
+        return Response(b"".join([part async for part in response.body_iterator]))
+
+    app = Lamella(routes=[Route("/", endpoint)], middleware=[reads])
+    sent, error = asyncio.run(drive(app, scope_of(spec="2.3"), leaves_after=0))
+    assert ([], None, [True]) == (sent, error, ended)
+    assert len(drawn) < 100
+
+
+def pathsend(path):
+    """Send a file to a server that can send files itself; the message that names it."""
+    scope = scope_of(extensions={"http.response.pathsend": {}})
+    (message,) = (m for m in play(FileResponse(path), scope) if "path" in m)
+    return message["path"]
+
+
+def test_path_given_as_bytes_is_sent_as_its_text(file):
+    """The server opens what it is told; the `repr` of bytes is no file."""
+    assert str(file) == pathsend(os.fsencode(file)) == pathsend(str(file)) == pathsend(file)
+
+
+def test_relative_path_is_sent_as_an_absolute_one(file, monkeypatch):
+    """As the pathsend extension asks: the server may stand in another directory."""
+    monkeypatch.chdir(file.parent)
+    assert str(file) == pathsend(file.name)
+
+
 # --- one object for many requests
 
 
@@ -1033,6 +1083,28 @@ def test_object_returned_for_many_requests_is_the_same_for_each(name, together, 
     for number, (sent, _) in enumerate(results):
         fresh = in_app(SHARED[name](file), [counting(index) for index in range(layers)])
         assert seen(play(fresh, tagged_scope(number))) == seen(sent)
+
+
+@pytest.mark.parametrize("layers", [0, 1, 3])
+def test_changes_of_the_endpoint_itself_to_its_shared_object_are_sent(layers):
+    """It may be made once and filled for each request: an older state would be another's answer."""
+    response = PlainTextResponse("0")
+    numbers = iter(range(1, 10))
+
+    async def endpoint(request):
+        number = str(next(numbers))
+        response.headers["x-number"] = number
+        response.body = number.encode()
+        return response
+
+    async def passes(request, call_next):
+        return await call_next(request)
+
+    app = Lamella(routes=[Route("/", endpoint)], middleware=[passes] * layers)
+    got = [play(app) for _ in range(4)]
+    assert [b"1", b"2", b"3", b"4"] == [body_of(sent) for sent in got]
+    told = [dict(sent[0]["headers"])[b"x-number"] for sent in got]
+    assert [b"1", b"2", b"3", b"4"] == told
 
 
 def test_shared_file_answers_each_request_with_its_own_range(file):

@@ -976,12 +976,12 @@ def test_routes_of_a_mounted_router_may_be_changed_too():
 def test_request_served_in_the_middle_of_a_change_leaves_nothing_stale(change):
     """A thread, or a generator of routes, may let one in: what it finds is not for good."""
     app = Lamella(routes=[Route("/a", say("a"))])
-    statuses = []
+    statuses, second, third = [], Route("/b", say("b")), Route("/c", say("c"))
 
     def more():
-        yield Route("/b", say("b"))
+        yield second
         statuses.append(answer(app, "/a").status)
-        yield Route("/c", say("c"))
+        yield third
 
     routes = app.routes
     if change == "extend":

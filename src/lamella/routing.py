@@ -118,7 +118,7 @@ class _Endpoint(Service):
         if not isinstance(response, Response):
             response = await self._accepted(response, request)
         if not request._direct:
-            if response.sends_itself:
+            if response._sends_itself:
                 return await Bridge(response).run(request)
             request._claimed = response = response.claimed()
         elif response._delicate or response._pristine is not None:

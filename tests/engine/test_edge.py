@@ -1,16 +1,20 @@
 """The edge: one response sent, and everything else in its order."""
 
 import asyncio
+import errno
 import logging
 
 import pytest
 
+from lamella.applications import Lamella
 from lamella.background import BackgroundTask
 from lamella.engine.edge import serve
 from lamella.engine.stack import link
 from lamella.exceptions import ClientDisconnect, ResponseStartedError
+from lamella.middleware import Middleware
 from lamella.responses import PlainTextResponse, Response, StreamingResponse
-from tests.parity.drive import Reply, http_scope
+from lamella.routing import Route
+from tests.parity.drive import Reply, http_scope, request
 
 pytestmark = pytest.mark.anyio
 
@@ -207,6 +211,110 @@ async def test_oserror_of_ones_own_is_an_error():
         raise OSError("database")
 
     assert "OSError('database')" == repr((await run(respond)).error)
+
+
+LOST_FILE = FileNotFoundError(errno.ENOENT, "No such file or directory", "access.log")
+
+
+@pytest.mark.parametrize("kind", ["plain", "counted", "stream"])
+async def test_oserror_of_a_layers_own_send_is_an_error(kind, caplog):
+    """A file it cannot open is no client that left: the error would vanish without a trace."""
+
+    async def respond(request):
+        if kind == "counted":
+            request.after_response(lambda outcome: None)
+        return StreamingResponse(iter([b"a"])) if kind == "stream" else PlainTextResponse("a")
+
+    async def send(message):
+        raise LOST_FILE
+
+    async def receive():
+        await asyncio.Event().wait()
+
+    with pytest.raises(FileNotFoundError) as caught:
+        await serve(respond, http_scope(), receive, send)
+    assert caught.value is LOST_FILE
+    assert [LOST_FILE] == [record.exc_info[1] for record in caplog.records]
+
+
+@pytest.mark.parametrize("dispatch", [False, True], ids=["straight", "bridged"])
+async def test_oserror_of_a_foreign_layers_send_is_the_error_of_the_500(dispatch):
+    """Not a response that is missing: that would blame the layer for something else."""
+
+    async def passes(request, call_next):
+        return await call_next(request)
+
+    def writes(app):
+        async def layer(scope, receive, send):
+            async def own_send(message):
+                raise LOST_FILE
+
+            await app(scope, receive, own_send)
+
+        return layer
+
+    async def endpoint(request):
+        return PlainTextResponse("a")
+
+    around = [passes] if dispatch else []
+    app = Lamella(routes=[Route("/", endpoint)], middleware=[*around, Middleware(writes), *around])
+    reply = await request(app)
+    assert (500, LOST_FILE) == (reply.status, reply.error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(), OSError("gone"), BrokenPipeError(errno.EPIPE, "x"), ConnectionResetError()],
+    ids=repr,
+)
+async def test_oserror_that_says_no_more_or_names_a_connection_is_a_client_that_left(error, caplog):
+    """The ASGI spec asks servers for no more than an OSError; each has its own."""
+    outcomes = []
+
+    async def respond(request):
+        request.after_response(outcomes.append)
+        return PlainTextResponse("a")
+
+    async def send(message):
+        raise error
+
+    async def receive():
+        await asyncio.Event().wait()
+
+    await serve(respond, http_scope(), receive, send)
+    assert [True] == [outcome.client_left for outcome in outcomes]
+    assert [] == caplog.records
+
+
+async def test_callback_that_a_background_task_registers_is_called():
+    """The outcome is known by then: there is nothing to wait for, and nothing to be ignored."""
+    log = []
+
+    async def respond(request):
+        async def work():
+            log.append("background")
+            request.after_response(lambda outcome: log.append(outcome.status))
+
+        return PlainTextResponse("x", status_code=201, background=BackgroundTask(work))
+
+    assert (await run(respond)).error is None
+    assert ["background", 201] == log
+
+
+async def test_callback_after_the_exchange_is_called_or_refused():
+    """A task that outlived it is not left waiting for an outcome that is over."""
+    requests, log = [], []
+
+    async def respond(request):
+        requests.append(request)
+        return PlainTextResponse("x", status_code=201)
+
+    await run(respond)
+    try:
+        requests[0].after_response(lambda outcome: log.append(True))
+    except RuntimeError:
+        log.append("refused")
+    assert 1 == len(log)
 
 
 async def test_response_that_starts_twice_is_refused():

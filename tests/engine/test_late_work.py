@@ -196,8 +196,8 @@ async def test_send_that_waits_when_the_app_returns_is_let_go():
         async def child():
             sending.set()
             try:
-                await send(body(b"x", more=True))
-                await send(body(b"y", more=True))
+                while True:
+                    await send(body(b"x", more=True))
             except OSError:
                 log.append("refused")
 
@@ -207,7 +207,6 @@ async def test_send_that_waits_when_the_app_returns_is_let_go():
 
     await request(Lamella(routes=[Mount("/", app=app)], middleware=[passes]))
     assert await ended(children[0])
-    print("CHILD", children[0])
     assert ["refused"] == log
 
 
@@ -253,9 +252,10 @@ async def test_cancelling_the_caller_in_the_grace_of_a_dropped_app_ends_the_app(
 @pytest.mark.parametrize("when", ["before the start", "while streaming"])
 async def test_each_cancellation_of_the_caller_reaches_the_app(when, swallowed):
     """An app that swallows some can still be cancelled, or a server could not stop."""
-    waits = asyncio.Queue()
+    waits, tasks = asyncio.Queue(), []
 
     async def app(scope, receive, send):
+        tasks.append(asyncio.current_task())
         if when == "while streaming":
             await send(START)
             await send(body(b"x", more=True))
@@ -269,11 +269,16 @@ async def test_each_cancellation_of_the_caller_reaches_the_app(when, swallowed):
 
     served = Lamella(routes=[Mount("/", app=app)], middleware=[passes])
     task = asyncio.create_task(served(http_scope(), never, ignores))
-    for number in range(swallowed + 1):
-        assert number == await asyncio.wait_for(waits.get(), 5)
-        assert not task.done()
-        task.cancel()
-    assert await ended(task)
+    try:
+        for number in range(swallowed + 1):
+            assert number == await asyncio.wait_for(waits.get(), 2)
+            assert not task.done()
+            task.cancel()
+        assert await ended(task)
+    finally:
+        while not tasks[0].done():  # only where a cancellation did not reach it
+            tasks[0].cancel()
+            await asyncio.sleep(0)
     assert task.cancelled()
 
 
@@ -287,29 +292,40 @@ class Pause:
         yield
 
 
-@pytest.mark.parametrize("where", ["endpoint", "stream"])
-def test_coroutine_that_is_closed_ends_at_once(where):
+@pytest.mark.parametrize("where", ["layer", "endpoint", "stream"])
+async def test_coroutine_that_is_closed_ends_at_once(where):
     """As a loop that is torn down does it: awaiting then is a RuntimeError of the language."""
-    log = []
+    begun, log = [], []
+
+    async def pause(here):
+        if here == where:
+            begun.append(here)
+            await Pause()
 
     async def later(*_):
         log.append("later")
         await Pause()
 
+    async def layer(request, call_next):
+        request.after_response(later)
+        await pause("layer")
+        return await call_next(request)
+
     async def pieces():
         yield b"x"
-        await Pause()
+        await pause("stream")
 
     async def endpoint(request):
-        request.after_response(later)
-        if where == "endpoint":
-            await Pause()
+        await pause("endpoint")
         return StreamingResponse(pieces(), background=BackgroundTask(later))
 
-    app = Lamella(routes=[Route("/", endpoint)], middleware=[passes])
-    scope = http_scope(asgi={"version": "3.0", "spec_version": "2.4"})
-    coroutine = app(scope, never, ignores)
-    coroutine.send(None)
+    app = Lamella(routes=[Route("/", endpoint)], middleware=[layer])
+    coroutine = app(http_scope(), never, ignores)
+    for _ in range(20):
+        coroutine.send(None)
+        if begun:
+            break
+    assert [where] == begun
     coroutine.close()
     assert [] == log
 

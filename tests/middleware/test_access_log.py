@@ -202,7 +202,9 @@ def test_logger_that_is_off_costs_nothing(caplog):
     assert [] == caplog.records
 
 
-@pytest.mark.parametrize("method", ["GET X\r\n10.0.0.2 DELETE '/FORGED'", "\x1b[2J", "\0", "\u2028"])
+@pytest.mark.parametrize(
+    "method", ["GET X\r\n10.0.0.2 DELETE '/FORGED'", "\x1b[2J", "\0", "\u2028"]
+)
 @pytest.mark.parametrize("path", ["/text", "/fails"])
 def test_method_cannot_forge_a_record(path, method, lines, caplog):
     """It is the client's text as much as the path is; that of an unhandled error is a record too."""

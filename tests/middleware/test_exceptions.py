@@ -5,11 +5,13 @@ import traceback
 
 import pytest
 
+from lamella.applications import Lamella
+from lamella.background import BackgroundTask
 from lamella.exceptions import HTTPException, ResponseStartedError, StackError, WebSocketException
 from lamella.middleware.exceptions import ExceptionMiddleware
 from lamella.requests import Request
 from lamella.responses import PlainTextResponse
-from lamella.routing import request_response
+from lamella.routing import Mount, Route, request_response
 from tests.parity.drive import answer, ask, exchange, http_scope, websocket_scope
 
 
@@ -203,3 +205,84 @@ def test_handled_error_does_not_gather_tracebacks():
         answer(layer)
     frames = list(traceback.walk_tb(exc.__traceback__))
     assert len(frames) <= 1000
+
+
+def frames_of(exc):
+    """Name the functions that a traceback tells of."""
+    return [frame.f_code.co_name for frame, _ in traceback.walk_tb(exc.__traceback__)]
+
+
+async def deep_endpoint(request):
+    raise Lost("deep")
+
+
+async def deep_app(scope, receive, send):
+    raise Lost("deep")
+
+
+DEEP = {"native": Route("/", deep_endpoint), "foreign": Mount("/", app=deep_app)}
+
+
+@pytest.mark.parametrize("where", ["inside", "outside"])
+@pytest.mark.parametrize("own", [False, True], ids=["default", "own handler"])
+@pytest.mark.parametrize("kind", DEEP)
+def test_error_behind_a_500_keeps_its_traceback(kind, own, where, caplog):
+    """For the layers, for the log and for the server: it is all there is to find the cause."""
+    seen = []
+
+    async def server_error(request, exc):
+        return PlainTextResponse("sorry", status_code=500)
+
+    async def look(request, call_next):
+        response = await call_next(request)
+        seen.append(frames_of(response.exception)[-1])
+        return response
+
+    app = Lamella(
+        routes=[DEEP[kind]],
+        middleware=[look],
+        error_responses=where,
+        exception_handlers={500: server_error} if own else {},
+    )
+    reply = ask(app)
+    name = f"deep_{'endpoint' if kind == 'native' else 'app'}"
+    assert (500, name) == (reply.status, frames_of(reply.error)[-1])
+    assert ([name] if where == "inside" else []) == seen
+    (record,) = (record for record in caplog.records if record.name == "lamella.error")
+    assert name == frames_of(record.exc_info[1])[-1]
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_handled_error_keeps_its_traceback_for_whoever_reports_it_later(kind):
+    """A background task, a queue of log records: they look at it after the handler has answered."""
+    reported = []
+
+    async def report(exc):
+        reported.append(frames_of(exc)[-1])
+
+    async def handler(request, exc):
+        return PlainTextResponse("sorry", 400, background=BackgroundTask(report, exc))
+
+    app = Lamella(routes=[DEEP[kind]], exception_handlers={Lost: handler})
+    assert "sorry" == answer(app).text
+    assert [f"deep_{'endpoint' if kind == 'native' else 'app'}"] == reported
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_handlers_of_a_mounted_app_do_not_answer_for_layers_around_it(when):
+    """Such a layer is the outer app's: whether it fails before or after the app within it."""
+
+    async def endpoint(request):
+        return PlainTextResponse("fine")
+
+    async def layer(request, call_next):
+        if when == "after":
+            await call_next(request)
+        raise Lost("x")
+
+    inner = Lamella(routes=[Route("/", endpoint)], exception_handlers={Lost: told("inner")})
+    outer = Lamella(
+        routes=[Mount("/sub", app=inner, middleware=[layer])],
+        exception_handlers={Lost: told("outer")},
+    )
+    assert "outer x" == answer(outer, "/sub/").text

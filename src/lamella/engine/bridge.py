@@ -198,6 +198,9 @@ class _Run:
                 # Not by `_news`: the whole time that the app takes, its frame would be held.
                 self._arrived = asyncio.get_running_loop().create_future()
                 await self._arrived
+        except GeneratorExit:
+            self._task.cancel()  # the caller is thrown away: nothing may be awaited any more
+            raise
         except BaseException:
             await self._cancel()
             raise

@@ -64,7 +64,10 @@ async def serve(respond: Respond, scope: Scope, receive: Receive, send: Send) ->
             error = exchange.take(response)
             await response(scope, request.receive, exchange.send)
     except GeneratorExit:
-        raise  # the coroutine is thrown away: nothing may be awaited any more
+        # The coroutine is thrown away: nothing may be awaited any more.
+        for inbound in _exchange_of(request).inbounds:
+            inbound.stop()
+        raise
     except BaseException as exc:
         if error is None and not _exchange_of(request).explains(exc):
             error = exc
@@ -130,7 +133,12 @@ async def _finish(
             except BaseException as exc:
                 errors.append(exc)
                 break
-    errors += await exchange.close_held()  # a background task may have called in again
+    # A background task may have called in again, or asked for the outcome.
+    errors += await exchange.close_held()
+    try:
+        await exchange.tell(error)
+    except BaseException as exc:
+        errors.append(exc)
     exchange.over = True
     exchange.feed = None  # it refers back to the request
     for inbound in exchange.inbounds:

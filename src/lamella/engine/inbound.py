@@ -290,11 +290,18 @@ class Inbound:
         """Why the client cannot be watched any more, if so: the server's error."""
         return self._failure if self._feed is None else self._feed.inbound.failure
 
+    def stop(self) -> asyncio.Task[None] | None:
+        """End the watcher, if there is one; the task that is ending."""
+        watcher, self._watcher = self._watcher, None
+        if watcher is None or watcher.done():
+            return None
+        watcher.cancel()
+        return watcher
+
     async def close(self) -> None:
         """End the watcher, if there is one, and wait for its end."""
-        watcher, self._watcher = self._watcher, None
-        if watcher is not None and not watcher.done():
-            watcher.cancel()
+        watcher = self.stop()
+        if watcher is not None:
             await settled(watcher)
 
     # -- the server ----------------------------------------------------------------------------
