@@ -97,6 +97,7 @@ class Exchange:
     held: tuple[Any, ...] = ()
     backgrounds: tuple[Callable[[], Awaitable[None]], ...] = ()
     inbounds: tuple[Inbound, ...] = ()
+    _decorators: tuple[Callable[[Any], None], ...] = ()
     _callbacks: tuple[Callable[[Outcome], Awaitable[None] | None], ...] = ()
 
     def __init__(self, send: Send, outer: Exchange | None, started_at: float) -> None:
@@ -167,6 +168,20 @@ class Exchange:
             if not isinstance(error, Exception):
                 raise error
             _logger.error("a response that was dropped failed to close", exc_info=error)
+
+    def decorate_error(self, decorator: Callable[[Any], None]) -> None:
+        """Have the 500 response of an unhandled error changed, by a layer that it passes by.
+
+        Args:
+            decorator: called with the response; the innermost layer's first.
+        """
+        self._decorators += (decorator,)
+
+    def decorate(self, response: Any) -> None:
+        """Run what ``decorate_error`` was given on the response of the error."""
+        decorators, self._decorators = self._decorators, ()
+        for decorator in decorators:
+            decorator(response)
 
     def call_after(self, callback: Callable[[Outcome], Awaitable[None] | None]) -> None:
         """Call back with the ``Outcome`` when the outermost exchange is over."""

@@ -29,7 +29,8 @@ def twin_of(respond: str) -> Callable[[_F], _F]:
     """Mark an ASGI method as the ASGI face of the service method named ``respond``."""
 
     def mark(function: _F) -> _F:
-        setattr(function, _TWIN, respond)
+        # With the function itself, since `functools.wraps` copies marks to what wraps it.
+        setattr(function, _TWIN, (respond, function))
         return function
 
     return mark
@@ -81,7 +82,7 @@ def service_of(app: ASGIApp) -> Respond | None:
     else:
         owner = app
         function = type(app).__call__
-    twin = getattr(function, _TWIN, None)
-    if not isinstance(owner, Service) or twin is None:
+    twin: tuple[str, object] | None = getattr(function, _TWIN, None)
+    if not isinstance(owner, Service) or twin is None or twin[1] is not function:
         return None
-    return cast("Respond", getattr(owner, twin))
+    return cast("Respond", getattr(owner, twin[0]))

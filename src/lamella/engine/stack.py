@@ -17,12 +17,42 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from lamella.engine.service import Respond
-    from lamella.types import ASGIApp
+    from lamella.types import ASGIApp, Receive, Scope, Send
 
 
 def link(app: ASGIApp) -> Respond:
     """How a service enters what is inside it: natively, or by a bridge."""
     return service_of(app) or Bridge(app).respond
+
+
+class Layer(Service):
+    """A layer's base: it knows what is inside it, and lets websockets and the lifespan through.
+
+    Define ``respond`` and await ``self._inner(request)`` in it. ``app`` may be replaced later.
+
+    Args:
+        app: what is inside.
+    """
+
+    _app: ASGIApp
+    _inner: Respond
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    @property
+    def app(self) -> ASGIApp:
+        """What is inside this layer."""
+        return self._app
+
+    @app.setter
+    def app(self, app: ASGIApp) -> None:
+        self._app = app
+        self._inner = link(app)
+
+    async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let websockets and the lifespan through."""
+        await self._app(scope, receive, send)
 
 
 def fold(app: ASGIApp, layers: Iterable[Any]) -> ASGIApp:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from lamella._inspect import describe, is_async_callable
 from lamella._outcomes import answer, handlers_in, http_exception
 from lamella.engine.bridge import Bridge
-from lamella.engine.service import Service
-from lamella.engine.stack import link
+from lamella.engine.stack import Layer
 from lamella.exceptions import HTTPException, NoResponseError, StackError
 from lamella.requests import Request
 from lamella.responses import Response
@@ -22,7 +21,7 @@ from lamella.types import ASGIApp
 
 if TYPE_CHECKING:
     from lamella._outcomes import Handlers
-    from lamella.types import ExceptionHandler, Receive, Scope, Send
+    from lamella.types import ExceptionHandler
 
 RequestResponseEndpoint = Callable[[Request[Any]], Awaitable[Response]]
 DispatchFunction = Callable[[Request[Any], RequestResponseEndpoint], Awaitable[Response]]
@@ -40,7 +39,7 @@ __all__ = [
 _UNANSWERED: Final = object()
 
 
-class BaseHTTPMiddleware(Service):
+class BaseHTTPMiddleware(Layer):
     """A layer with ``dispatch(request, call_next)``: override it, or give a function.
 
     ``call_next(request)`` passes that request inwards and gives the response, the endpoint's own
@@ -59,19 +58,9 @@ class BaseHTTPMiddleware(Service):
     is_dispatch_layer = True
 
     def __init__(self, app: ASGIApp, dispatch: DispatchFunction | None = None) -> None:
-        self.app = app
+        super().__init__(app)
         self.dispatch_func: DispatchFunction = self.dispatch if dispatch is None else dispatch
         check_dispatch(self.dispatch_func)
-
-    @property
-    def app(self) -> ASGIApp:
-        """What is inside this layer."""
-        return self._app
-
-    @app.setter
-    def app(self, app: ASGIApp) -> None:
-        self._app = app
-        self._call_next = link(app)
 
     @property
     def shown_as(self) -> object:
@@ -88,7 +77,7 @@ class BaseHTTPMiddleware(Service):
         request._direct = False
         response: Any = _UNANSWERED
         try:
-            response = await self.dispatch_func(request, self._call_next)
+            response = await self.dispatch_func(request, self._inner)
             # PERF: this one look also tells a Response from anything else, which lacks it.
             if not response._delicate:
                 return response  # type: ignore[no-any-return]
@@ -102,10 +91,6 @@ class BaseHTTPMiddleware(Service):
             return await self._accepted(response, request)
         hold(response, request)
         return response
-
-    async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let websockets and the lifespan through."""
-        await self._app(scope, receive, send)
 
     def _handler(self, request: Request[Any], exc: Exception) -> ExceptionHandler | None:
         """The handler for an exception raised in this layer, of the application it belongs to."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from lamella.engine.edge import Sent
-from lamella.engine.service import Service
-from lamella.engine.stack import link
+from lamella.engine.stack import Layer
 from lamella.exceptions import HTTPException
 from lamella.middleware.base import hold
 from lamella.responses import PlainTextResponse
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from lamella.engine.inbound import Inbound
     from lamella.requests import Request
     from lamella.responses import Response
-    from lamella.types import ASGIApp, Receive, Scope, Send
+    from lamella.types import ASGIApp
 
 __all__ = ["MAX_BODY_SIZE_SCOPE_KEY", "RequestBodyLimitMiddleware"]
 
@@ -27,7 +26,7 @@ MAX_BODY_SIZE_SCOPE_KEY: Final = "lamella.max_body_size"
 """The scope key of the limit in force, in bytes."""
 
 
-class RequestBodyLimitMiddleware(Service):
+class RequestBodyLimitMiddleware(Layer):
     """Answer a body of more than ``max_body_size`` bytes with 413 (RFC 9110 section 15.5.14).
 
     Args:
@@ -36,9 +35,8 @@ class RequestBodyLimitMiddleware(Service):
     """
 
     def __init__(self, app: ASGIApp, max_body_size: int) -> None:
-        self.app = app
+        super().__init__(app)
         self.max_body_size = max_body_size
-        self._inner = link(app)
 
     async def respond(self, request: Request[Any]) -> Response:
         """The service face."""
@@ -60,10 +58,6 @@ class RequestBodyLimitMiddleware(Service):
             return response
         hold(response, request)
         return _too_large()
-
-    async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let websockets and the lifespan through."""
-        await self.app(scope, receive, send)
 
 
 def _put_in_force(inbound: Inbound, max_body_size: int) -> None:

@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from lamella._debug_page import render_html, render_text
 from lamella._outcomes import answer
-from lamella.engine.service import Service
-from lamella.engine.stack import link
+from lamella.engine.stack import Layer
 from lamella.responses import HTMLResponse, PlainTextResponse
 
 if TYPE_CHECKING:
     from lamella.requests import Request
     from lamella.responses import Response
-    from lamella.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
+    from lamella.types import ASGIApp, ExceptionHandler
 
 __all__ = ["ServerErrorMiddleware"]
 
 
-class ServerErrorMiddleware(Service):
+class ServerErrorMiddleware(Layer):
     """Answers what nobody handled.
 
     Args:
@@ -35,19 +34,9 @@ class ServerErrorMiddleware(Service):
     def __init__(
         self, app: ASGIApp, handler: ExceptionHandler | None = None, debug: bool = False
     ) -> None:
-        self.app = app
+        super().__init__(app)
         self.handler = handler
         self.debug = debug
-
-    @property
-    def app(self) -> ASGIApp:
-        """What is inside this layer."""
-        return self._app
-
-    @app.setter
-    def app(self, app: ASGIApp) -> None:
-        self._app = app
-        self._inner = link(app)
 
     async def respond(self, request: Request[Any]) -> Response:
         """The service face."""
@@ -68,11 +57,10 @@ class ServerErrorMiddleware(Service):
         else:
             response = await answer(self.handler, request, exc)
         response.exception = exc
+        exchange = request.exchange
+        if exchange is not None:
+            exchange.decorate(response)
         return response
-
-    async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let websockets and the lifespan through."""
-        await self._app(scope, receive, send)
 
     def debug_response(self, request: Request[Any], exc: Exception) -> Response:
         """The debug page, or its text for clients that do not ask for HTML."""

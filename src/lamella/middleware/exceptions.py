@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from lamella._outcomes import HANDLERS, answer, http_exception, lookup
-from lamella.engine.service import Service
-from lamella.engine.stack import link
+from lamella.engine.stack import Layer
 from lamella.exceptions import HTTPException, ResponseStartedError, StackError, WebSocketException
 
 if TYPE_CHECKING:
@@ -18,12 +17,12 @@ if TYPE_CHECKING:
 
     from lamella.requests import Request
     from lamella.responses import Response
-    from lamella.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
+    from lamella.types import ASGIApp, ExceptionHandler
 
 __all__ = ["ExceptionMiddleware", "HTTPException"]
 
 
-class ExceptionMiddleware(Service):
+class ExceptionMiddleware(Layer):
     """Answers exceptions by handlers, looked up by status, then by class.
 
     Args:
@@ -43,7 +42,7 @@ class ExceptionMiddleware(Service):
         debug: bool = False,
         server_error: ExceptionHandler | None = None,
     ) -> None:
-        self.app = app
+        super().__init__(app)
         self.debug = debug
         self.server_error = server_error
         self._status_handlers: dict[int, ExceptionHandler] = {}
@@ -53,16 +52,6 @@ class ExceptionMiddleware(Service):
         }
         for key, handler in (handlers or {}).items():
             self.add_exception_handler(key, handler)
-
-    @property
-    def app(self) -> ASGIApp:
-        """What is inside this layer."""
-        return self._app
-
-    @app.setter
-    def app(self, app: ASGIApp) -> None:
-        self._app = app
-        self._inner = link(app)
 
     def add_exception_handler(
         self, exc_class_or_status_code: int | type[Exception], handler: ExceptionHandler
@@ -104,10 +93,6 @@ class ExceptionMiddleware(Service):
         finally:
             if outer is not None:  # an application mounted in another: its handlers end here
                 scope[HANDLERS] = outer
-
-    async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let websockets and the lifespan through."""
-        await self._app(scope, receive, send)
 
     async def http_exception(self, request: Request[Any], exc: Exception) -> Response:
         """Answer an ``HTTPException`` that no handler of the application is for."""
