@@ -1,6 +1,5 @@
 """Fixtures and checks that every test shares."""
 
-import importlib.util
 import inspect
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,6 +8,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.loops import BACKENDS, seed_trio
 
 # The same examples every time and no limit on the time of one, so that a verdict does not depend
 # on the machine or on what ran before.
@@ -21,14 +22,6 @@ settings.register_profile(
 )
 settings.load_profile("lamella")
 
-# One line a backend: the name shown in test ids, and what anyio's plugin is given.
-BACKENDS: dict[str, tuple[str, dict[str, Any]]] = {
-    "asyncio": ("asyncio", {"use_uvloop": False}),
-    "uvloop": ("asyncio", {"use_uvloop": True}),
-}
-if importlib.util.find_spec("uvloop") is None:
-    del BACKENDS["uvloop"]
-
 # Turns of the loop that a finished request may need until its last task has ended.
 SETTLING_TURNS = 10
 
@@ -36,6 +29,7 @@ SETTLING_TURNS = 10
 @pytest.fixture(params=list(BACKENDS.values()), ids=list(BACKENDS))
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     """Run each async test once on every event loop of `BACKENDS`."""
+    seed_trio()
     return request.param
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 
+import anyio
 import pytest
 
 from lamella.engine import bridge
@@ -10,6 +11,7 @@ from lamella.exceptions import ClientDisconnect, NoResponseError, ResponseStarte
 from lamella.middleware.base import BaseHTTPMiddleware
 from lamella.responses import PlainTextResponse
 from lamella.routing import Mount, Router
+from tests.loops import cancelled, current, never, peace, spawn, timeout, turns
 from tests.parity.drive import exchange, http_scope, request
 
 pytestmark = pytest.mark.anyio
@@ -81,7 +83,7 @@ async def test_app_is_never_ahead_of_the_client():
         log.append(f"sent {message.get('body')}")
 
     async def receive():
-        await asyncio.Event().wait()
+        await never()
 
     await below(app)(http_scope(), receive, own_send)
     assert log.index("sent b'a'") < log.index("app b'b'")
@@ -254,8 +256,8 @@ async def test_error_after_the_last_body_is_raised():
 # -- contexts --------------------------------------------------------------------------------------
 
 
-async def test_app_runs_in_the_callers_own_context():
-    """The very object: what it sets is seen outside, and the other way round."""
+async def test_what_an_app_sets_is_seen_outside():
+    """And the other way round."""
     seen = []
 
     async def app(scope, receive, send):
@@ -291,7 +293,7 @@ async def request_in_this_task(app):
     """Serve a request without a task of its own, so that the context is this one's."""
 
     async def receive():
-        await asyncio.Event().wait()
+        await never()
 
     async def send(message):
         pass
@@ -299,8 +301,46 @@ async def request_in_this_task(app):
     await app(http_scope(), receive, send)
 
 
+async def test_what_an_app_resets_is_reset_outside():
+    """A foreign layer that puts a variable back leaves nothing of it behind, set before or not."""
+    other = contextvars.ContextVar("other", default="none")
+
+    async def app(scope, receive, send):
+        tokens = word.set("app"), other.set("app")
+        await sends(START, body(b"a", more=True), body(b"b"))(scope, receive, send)
+        word.reset(tokens[0])
+        other.reset(tokens[1])
+
+    word.set("caller")
+    await request_in_this_task(below(app))
+    assert ("caller", "none") == (word.get(), other.get())
+    word.set("unset")
+
+
+async def test_app_that_goes_on_sees_what_it_began_with():
+    """The layer resets its variable as soon as the response has begun."""
+    seen = []
+
+    async def app(scope, receive, send):
+        await send(START)
+        await send(body(b"a", more=True))
+        seen.append(word.get())
+        await send(body(b"b"))
+        seen.append(word.get())
+
+    async def dispatch(request, call_next):
+        token = word.set("layer")
+        try:
+            return await call_next(request)
+        finally:
+            word.reset(token)
+
+    reply = await request(below(app, dispatch))
+    assert (["layer", "layer"], None) == (seen, reply.error)
+
+
 async def test_token_of_the_layer_can_be_reset_after_the_bridge():
-    """A copy of a context would refuse it."""
+    """What the app had of it does not matter."""
     seen = []
 
     async def dispatch(request, call_next):
@@ -326,7 +366,7 @@ async def test_dropped_app_sees_a_disconnect_and_is_awaited():
         await receive()
         await send(START)
         log.append((await receive())["type"])
-        await asyncio.sleep(0)
+        await turns()
         log.append("cleaned")
 
     async def dispatch(request, call_next):
@@ -366,7 +406,7 @@ async def test_whole_response_that_is_dropped_is_no_error():
     async def app(scope, receive, send):
         await send(START)
         await send(body(b"all"))
-        await asyncio.sleep(0)
+        await turns()
         log.append("background")
 
     async def dispatch(request, call_next):
@@ -387,8 +427,8 @@ async def test_dropped_app_that_does_not_end_is_cancelled_after_the_grace(monkey
         try:
             await receive()
             await receive()
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
+            await never()
+        except cancelled():
             log.append("cancelled")
             raise
 
@@ -407,7 +447,7 @@ async def test_dropped_app_that_only_waits_is_cancelled_at_once():
     async def app(scope, receive, send):
         await send(START)
         try:
-            await asyncio.Event().wait()
+            await never()
         finally:
             log.append("ended")
 
@@ -469,14 +509,15 @@ async def test_cancelling_the_caller_cancels_the_app_and_waits_for_it():
 
     async def app(scope, receive, send):
         try:
-            await asyncio.Event().wait()
+            await never()
         finally:
-            await asyncio.sleep(0)
+            with peace():
+                await turns()
             log.append("cleaned")
 
     async def dispatch(request, call_next):
         try:
-            async with asyncio.timeout(0):
+            async with timeout(0):
                 return await call_next(request)
         except TimeoutError:
             log.append("timeout")
@@ -488,24 +529,24 @@ async def test_cancelling_the_caller_cancels_the_app_and_waits_for_it():
 
 async def test_cancelled_exchange_ends_the_app():
     """The server stops: the stream is cut, the app has ended when `serve` returns."""
-    log, sending = [], asyncio.Event()
+    log, sending = [], anyio.Event()
 
     async def app(scope, receive, send):
         try:
             await send(START)
             await send(body(b"a", more=True))
             sending.set()
-            await asyncio.Event().wait()
+            await never()
         finally:
             log.append("ended")
 
     async def receive():
-        await asyncio.Event().wait()
+        await never()
 
     async def send(message):
         pass
 
-    task = asyncio.ensure_future(below(app)(http_scope(), receive, send))
+    task = spawn(below(app)(http_scope(), receive, send))
     await sending.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -521,12 +562,12 @@ async def test_without_a_dispatch_layer_outside_there_is_no_task():
     tasks = []
 
     async def app(scope, receive, send):
-        tasks.append(asyncio.current_task())
+        tasks.append(current())
         await sends(START, body(b"x"))(scope, receive, send)
 
     async def in_this_task(layers):
         await request_in_this_task(Router([Mount("", app=app)], middleware=layers))
-        return tasks[-1] is asyncio.current_task()
+        return tasks[-1] is current()
 
     assert await in_this_task([])
     assert not await in_this_task([passes])

@@ -1,6 +1,5 @@
 """The edge: one response sent, and everything else in its order."""
 
-import asyncio
 import errno
 import logging
 
@@ -14,6 +13,7 @@ from lamella.exceptions import ClientDisconnect, ResponseStartedError
 from lamella.middleware import Middleware
 from lamella.responses import PlainTextResponse, Response, StreamingResponse
 from lamella.routing import Route
+from tests.loops import never
 from tests.parity.drive import Reply, http_scope, request
 
 pytestmark = pytest.mark.anyio
@@ -27,7 +27,7 @@ async def run(respond, *, messages=None, refuses=False, scope=None):
 
     async def receive():
         if not waiting:
-            await asyncio.Event().wait()  # the client stays
+            await never()  # the client stays
         return waiting.pop(0)
 
     async def send(message):
@@ -229,7 +229,7 @@ async def test_oserror_of_a_layers_own_send_is_an_error(kind, caplog):
         raise LOST_FILE
 
     async def receive():
-        await asyncio.Event().wait()
+        await never()
 
     with pytest.raises(FileNotFoundError) as caught:
         await serve(respond, http_scope(), receive, send)
@@ -279,7 +279,7 @@ async def test_oserror_that_says_no_more_or_names_a_connection_is_a_client_that_
         raise error
 
     async def receive():
-        await asyncio.Event().wait()
+        await never()
 
     await serve(respond, http_scope(), receive, send)
     assert [True] == [outcome.client_left for outcome in outcomes]

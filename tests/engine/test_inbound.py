@@ -1,12 +1,14 @@
 """The owner of `receive`: one body for all, bounded reading ahead, and who hears of the client."""
 
-import asyncio
 from collections import deque
 
+import anyio
 import pytest
 
-from lamella.engine.inbound import READ_AHEAD, Feed, Inbound, settled
+from lamella.engine.inbound import READ_AHEAD, Feed, Inbound
 from lamella.exceptions import BodyConsumedError, ClientDisconnect, HTTPException
+from tests import loops
+from tests.loops import gather, spawn, wait, within
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +25,7 @@ class Server:
         )
         self.taken = 0
         self.inside = 0
-        self.news = asyncio.Event()
+        self.news = anyio.Event()
 
     def say(self, message):
         self.messages.append(message)
@@ -34,7 +36,7 @@ class Server:
         self.inside += 1
         try:
             while not self.messages:
-                self.news.clear()
+                self.news = anyio.Event()
                 await self.news.wait()
             message = self.messages.popleft()
         finally:
@@ -47,8 +49,7 @@ class Server:
 
 async def turns(count=20):
     """Let every other task run."""
-    for _ in range(count):
-        await asyncio.sleep(0)
+    await loops.turns(count)
 
 
 @pytest.fixture
@@ -127,19 +128,19 @@ async def test_body_read_whole_while_watching_is_whole(opened):
     assert b"".join(parts) == await inbound.read()
     assert 0 == inbound._ahead
     server.say(GONE)
-    await asyncio.wait_for(inbound.wait_disconnected(), 5)
+    await within(inbound.wait_disconnected())
 
 
 async def test_one_task_watches_however_many_ask(opened):
     """One a request."""
     _, inbound = opened(b"", more=True)
-    before = len(asyncio.all_tasks())
+    before = len(anyio.get_running_tasks())
     for _ in range(5):
         inbound.watch()
         assert not await inbound.is_disconnected()
-    assert before + 1 == len(asyncio.all_tasks())
+    assert before + 1 == len(anyio.get_running_tasks())
     await inbound.close()
-    assert before == len(asyncio.all_tasks())
+    assert before == len(anyio.get_running_tasks())
 
 
 async def test_repeating_receive_is_not_asked_for_ever(opened):
@@ -162,33 +163,33 @@ async def test_repeating_receive_is_not_asked_for_ever(opened):
 async def test_readers_in_two_tasks_take_turns(opened):
     """Nobody else is in `receive` while one is; the server checks it."""
     server, inbound = opened(more=True)
-    readers = [asyncio.create_task(inbound.take("reader")) for _ in range(2)]
+    readers = [spawn(inbound.take("reader")) for _ in range(2)]
     inbound.watch()
     await turns()
     server.say({"type": "http.request", "body": b"1", "more_body": True})
     await turns()
     server.say({"type": "http.request", "body": b"2", "more_body": True})
-    assert [b"1", b"2"] == sorted(await asyncio.gather(*readers))
+    assert [b"1", b"2"] == sorted(await gather(*readers))
 
 
 async def test_reader_that_is_cancelled_leaves_the_rest_to_others(opened):
     """It held the `receive`; the next one takes it over."""
     server, inbound = opened(more=True)
-    first, second = (asyncio.create_task(inbound.read()) for _ in range(2))
+    first, second = (spawn(inbound.read()) for _ in range(2))
     await turns()
     first.cancel()
     await turns()
     server.say({"type": "http.request", "body": b"abc", "more_body": False})
-    assert b"abc" == await asyncio.wait_for(second, 5)
+    assert b"abc" == await within(second)
 
 
 async def test_client_that_leaves_ends_every_reader(opened):
     """All who wait are told, by the same error."""
     server, inbound = opened(b"a", more=True)
-    tasks = [asyncio.create_task(inbound.read()) for _ in range(3)]
+    tasks = [spawn(inbound.read()) for _ in range(3)]
     await turns()
     server.say(GONE)
-    results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
+    results = await gather(*tasks, return_exceptions=True)
     assert [ClientDisconnect] * 3 == list(map(type, results))
     assert await inbound.is_disconnected()
 
@@ -198,7 +199,7 @@ async def test_body_that_came_before_the_client_left_is_whole(opened):
     server, inbound = opened(b"a", b"b")
     server.say(GONE)
     inbound.watch()
-    await asyncio.wait_for(inbound.wait_disconnected(), 5)
+    await within(inbound.wait_disconnected())
     assert b"ab" == await inbound.read()
 
 
@@ -221,21 +222,21 @@ async def test_callbacks_are_called_once_in_order_and_not_when_they_are_gone(ope
 async def test_server_that_fails_is_told_to_whoever_waits(opened):
     """Not a hang, and no reason to fail a response that is on its way."""
     server, inbound = opened(more=True)
-    waiting = asyncio.create_task(inbound.wait_disconnected())
+    waiting = spawn(inbound.wait_disconnected())
     await turns()
     server.say(LookupError("server"))
     with pytest.raises(LookupError, match="server"):
-        await asyncio.wait_for(waiting, 5)
+        await within(waiting)
     assert not inbound.disconnected
 
 
 async def test_wait_that_is_given_up_leaves_no_callback(opened):
     """Or they would add up."""
     _, inbound = opened(more=True)
-    waiting = asyncio.create_task(inbound.wait_disconnected())
+    waiting = spawn(inbound.wait_disconnected())
     await turns()
     waiting.cancel()
-    await asyncio.wait([waiting])
+    await wait([waiting])
     assert () == inbound._subscribers
 
 
@@ -315,14 +316,14 @@ async def test_feed_waits_after_the_body_until_the_client_leaves(how, opened):
     server, inbound = opened(b"a", more=how == "cut-off")
     feed = Feed(inbound, "app")
     await feed.receive()
-    waiting = asyncio.create_task(feed.receive())
+    waiting = spawn(feed.receive())
     await turns()
     assert not waiting.done()
     if how == "ends":
         assert feed.end()
     else:
         server.say(GONE)
-    assert GONE == await asyncio.wait_for(waiting, 5)
+    assert GONE == await within(waiting)
     assert GONE == await feed.receive()
     assert feed.heard
     assert (how != "ends") == inbound.disconnected
@@ -414,47 +415,12 @@ async def test_body_read_whole_beside_another_reader_is_not_lost(count, first, o
     """Each gets all of it, or an error that says who has it: never an empty body."""
     server, inbound = opened(more=True)
     readers = [whole, other] if first == "whole" else [other, whole]
-    tasks = [asyncio.create_task(reader(inbound)) for reader in readers]
+    tasks = [spawn(reader(inbound)) for reader in readers]
     await turns()
     for left in reversed(range(count)):
         server.say({"type": "http.request", "body": b"hello", "more_body": left > 0})
         await turns()
-    got = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
+    got = await gather(*tasks, return_exceptions=True)
     bodies = [result for result in got if not isinstance(result, BodyConsumedError)]
     assert bodies
     assert [b"hello" * count] * len(bodies) == bodies
-
-
-# --- waiting for a task's end
-
-
-async def test_settled_waits_for_the_end_and_passes_a_cancellation_on():
-    """The task's own error is not raised; the caller's cancellation is, once it is over."""
-    log = []
-
-    async def works():
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await turns(3)
-            log.append("ended")
-
-    task = asyncio.create_task(works())
-    waiting = asyncio.create_task(settled(task))
-    await turns()
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert ["ended"] == log
-    assert task.cancelled()
-
-
-async def test_settled_is_done_with_a_task_that_failed():
-    """Whose error is somebody else's."""
-
-    async def fails():
-        raise LookupError
-
-    task = asyncio.create_task(fails())
-    await settled(task)
-    assert isinstance(task.exception(), LookupError)

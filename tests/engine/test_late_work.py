@@ -1,7 +1,6 @@
 """Work that outlives its exchange, or is ended while it goes on: it ends, and says so."""
 
-import asyncio
-
+import anyio
 import pytest
 
 from lamella.applications import Lamella
@@ -10,6 +9,7 @@ from lamella.engine import bridge
 from lamella.engine.edge import serve
 from lamella.responses import PlainTextResponse, StreamingResponse
 from lamella.routing import Mount, Route
+from tests.loops import alive, asyncio_only, cancelled, current, never, peace, spawn, turns, until
 from tests.parity.drive import http_scope, request
 
 pytestmark = pytest.mark.anyio
@@ -27,34 +27,26 @@ async def passes(request, call_next):
     return await call_next(request)
 
 
-async def never():
-    """A `receive` of a client that stays, and says nothing."""
-    await asyncio.Event().wait()
-
-
 async def ignores(message):
     """A `send` that takes everything."""
 
 
 async def ended(task):
     """Wait for a task's end, within bounds; tell whether it came, and end it if it did not."""
-    done, _ = await asyncio.wait([task], timeout=5)
-    if not done:
-        task.cancel()
-        await asyncio.wait([task], timeout=5)
-    return bool(done)
+    await until(lambda: not alive(task))
+    return True
 
 
 class Late:
     """A layer that answers 504 while its `call_next` goes on; the inside waits for `go`."""
 
     def __init__(self):
-        self.begun = asyncio.Event()
-        self.go = asyncio.Event()
+        self.begun = anyio.Event()
+        self.go = anyio.Event()
         self.call = None
 
     async def layer(self, request, call_next):
-        self.call = asyncio.create_task(call_next(request))
+        self.call = spawn(call_next(request))
         await self.begun.wait()
         return PlainTextResponse("late", status_code=504)
 
@@ -71,7 +63,7 @@ async def test_foreign_app_that_begins_its_response_late_is_ended():
     late, tasks, log = Late(), [], []
 
     async def app(scope, receive, send):
-        tasks.append(asyncio.current_task())
+        tasks.append(current())
         await late.wait()
         try:
             await send(START)
@@ -94,7 +86,7 @@ async def test_foreign_app_that_answers_whole_but_late_is_ended():
     late, tasks, log = Late(), [], []
 
     async def app(scope, receive, send):
-        tasks.append(asyncio.current_task())
+        tasks.append(current())
         await late.wait()
         await send(START)
         await send(body(b"all"))
@@ -168,7 +160,7 @@ async def test_stream_of_an_endpoint_that_answers_late_is_closed():
 )
 async def test_send_after_the_app_returned_raises_oserror(before, after):
     """Nobody is there to take the message: waiting for that would be for good."""
-    go, children, log = asyncio.Event(), [], []
+    go, children, log = anyio.Event(), [], []
 
     async def app(scope, receive, send):
         async def child():
@@ -178,7 +170,7 @@ async def test_send_after_the_app_returned_raises_oserror(before, after):
             except OSError:
                 log.append("refused")
 
-        children.append(asyncio.create_task(child()))
+        children.append(spawn(child()))
         for message in before:
             await send(message)
 
@@ -190,7 +182,7 @@ async def test_send_after_the_app_returned_raises_oserror(before, after):
 
 async def test_send_that_waits_when_the_app_returns_is_let_go():
     """A task of the app's own, in the middle of its message."""
-    sending, children, log = asyncio.Event(), [], []
+    sending, children, log = anyio.Event(), [], []
 
     async def app(scope, receive, send):
         async def child():
@@ -202,7 +194,7 @@ async def test_send_that_waits_when_the_app_returns_is_let_go():
                 log.append("refused")
 
         await send(START)
-        children.append(asyncio.create_task(child()))
+        children.append(spawn(child()))
         await sending.wait()
 
     await request(Lamella(routes=[Mount("/", app=app)], middleware=[passes]))
@@ -216,10 +208,10 @@ async def test_send_that_waits_when_the_app_returns_is_let_go():
 async def test_cancelling_the_caller_in_the_grace_of_a_dropped_app_ends_the_app(monkeypatch):
     """The grace is for an app to end in peace; a server that stops cuts it short, and waits."""
     monkeypatch.setattr(bridge, "GRACE", 3600.0)
-    dropped, tasks, log = asyncio.Event(), [], []
+    dropped, tasks, log = anyio.Event(), [], []
 
     async def app(scope, receive, send):
-        tasks.append(asyncio.current_task())
+        tasks.append(current())
         await send(START)
         try:
             await send(body(b"x", more=True))
@@ -228,18 +220,19 @@ async def test_cancelling_the_caller_in_the_grace_of_a_dropped_app_ends_the_app(
         try:
             await never()
         finally:
-            await asyncio.sleep(0)
+            with peace():
+                await turns()
             log.append("ended")
 
     async def instead(request, call_next):
         await call_next(request)
-        await asyncio.sleep(0)
+        await turns()
         return PlainTextResponse("instead")
 
     served = Lamella(routes=[Mount("/", app=app)], middleware=[instead])
-    task = asyncio.create_task(served(http_scope(), never, ignores))
+    task = spawn(served(http_scope(), never, ignores))
     await dropped.wait()
-    await asyncio.sleep(0)
+    await turns()
     task.cancel()
     assert await ended(task)
     log.append("served")
@@ -248,37 +241,38 @@ async def test_cancelling_the_caller_in_the_grace_of_a_dropped_app_ends_the_app(
     assert task.cancelled()
 
 
+@asyncio_only("a scope of trio's stays cancelled, so its app cannot swallow anything")
 @pytest.mark.parametrize("swallowed", [1, 2, 5])
 @pytest.mark.parametrize("when", ["before the start", "while streaming"])
 async def test_each_cancellation_of_the_caller_reaches_the_app(when, swallowed):
     """An app that swallows some can still be cancelled, or a server could not stop."""
-    waits, tasks = asyncio.Queue(), []
+    waits, tasks = [], []
 
     async def app(scope, receive, send):
-        tasks.append(asyncio.current_task())
+        tasks.append(current())
         if when == "while streaming":
             await send(START)
             await send(body(b"x", more=True))
         for number in range(swallowed + 1):
-            waits.put_nowait(number)
+            waits.append(number)
             try:
                 await never()
-            except asyncio.CancelledError:
+            except cancelled():
                 if number == swallowed:
                     raise
 
     served = Lamella(routes=[Mount("/", app=app)], middleware=[passes])
-    task = asyncio.create_task(served(http_scope(), never, ignores))
+    task = spawn(served(http_scope(), never, ignores))
     try:
         for number in range(swallowed + 1):
-            assert number == await asyncio.wait_for(waits.get(), 2)
+            await until(lambda number=number: number in waits)
             assert not task.done()
             task.cancel()
         assert await ended(task)
     finally:
         while not tasks[0].done():  # only where a cancellation did not reach it
             tasks[0].cancel()
-            await asyncio.sleep(0)
+            await turns()
     assert task.cancelled()
 
 
@@ -292,6 +286,7 @@ class Pause:
         yield
 
 
+@asyncio_only("what a coroutine yields to trio, trio alone can answer")
 @pytest.mark.parametrize("where", ["layer", "endpoint", "stream"])
 async def test_coroutine_that_is_closed_ends_at_once(where):
     """As a loop that is torn down does it: awaiting then is a RuntimeError of the language."""
@@ -330,12 +325,13 @@ async def test_coroutine_that_is_closed_ends_at_once(where):
     assert [] == log
 
 
+@asyncio_only("what a coroutine yields to trio, trio alone can answer")
 async def test_coroutine_that_is_closed_above_a_foreign_app_ends_at_once():
     """The app cannot be waited for then; it is cancelled all the same."""
-    begun, tasks = asyncio.Event(), []
+    begun, tasks = anyio.Event(), []
 
     async def app(scope, receive, send):
-        tasks.append(asyncio.current_task())
+        tasks.append(current())
         begun.set()
         await never()
 

@@ -56,20 +56,39 @@ def _spread(per_stack: int) -> list[Shape]:
     return shapes
 
 
+TRIO_STACKS = [(0, "native"), *((depth, link) for link in LINKS for depth in (1, 4))]
+
+
+def _on_trio(per_stack: int) -> list[Shape]:
+    """Give some stacks of each link so many servers on trio, another one first each time."""
+    servers = list(product(MAKES, SPECS))
+    return [
+        Shape(depth, link, *servers[(first, 3 - first, first ^ 1, 3 - (first ^ 1))[which]], "trio")
+        for number, (depth, link) in enumerate(TRIO_STACKS)
+        for first in (number % 4,)
+        for which in range(per_stack)
+    ]
+
+
+def without_trio(shapes: Sequence[Shape]) -> list[Shape]:
+    """Leave trio out, for tests of what asyncio alone has."""
+    return [shape for shape in shapes if shape.loop != "trio"]
+
+
 def _layered(shapes: Sequence[Shape]) -> list[Shape]:
     return [shape for shape in shapes if shape.depth]
 
 
-FULL = _spread(8)
+FULL = _spread(8) + _on_trio(4)
 """Every stack under every server."""
 
-EVERY = _spread(2)
+EVERY = _spread(2) + _on_trio(2)
 """Every stack, each make, spec and loop with every stack, the combinations spread over them."""
 
 LAYERED = _layered(EVERY)
 """``EVERY`` without the bare app."""
 
-ONCE = _spread(1)
+ONCE = _spread(1) + _on_trio(1)
 """Every stack once."""
 
 LAYERED_ONCE = _layered(ONCE)
@@ -83,7 +102,7 @@ NATIVE = [
     Shape(depth, "native", made, spec, loop)
     for depth in (0, *DEPTHS)
     for made, spec, loop in SERVERS
-]
+] + [shape for shape in _on_trio(4) if shape.link == "native"]
 """Native stacks only, under every server."""
 
 LAYERED_NATIVE = _layered(NATIVE)
@@ -101,8 +120,10 @@ EXHAUSTIVE = [
 ]
 """For tests that try every step: each link at 4 layers, native at every depth, every server."""
 
-EXHAUSTIVE_HALF = EXHAUSTIVE[::4] + EXHAUSTIVE[3::4]
-"""The same with two servers each, opposites of one another."""
+EXHAUSTIVE_HALF = EXHAUSTIVE[::4] + EXHAUSTIVE[3::4] + _on_trio(1)
+"""The same with two servers each, opposites of one another; one on trio."""
+
+EXHAUSTIVE += _on_trio(2)
 
 
 def over(shapes: Sequence[Shape]) -> pytest.MarkDecorator:

@@ -7,7 +7,19 @@ from typing import Any
 
 import pytest
 
-from tests.failures.stacks import Shape, build, by_hand, every, full, layered, unwound
+from tests.failures.stacks import (
+    EVERY,
+    LAYERED,
+    Shape,
+    build,
+    by_hand,
+    every,
+    full,
+    layered,
+    over,
+    unwound,
+    without_trio,
+)
 from tests.failures.wire import (
     ClientDisconnect,
     JSONResponse,
@@ -20,6 +32,7 @@ from tests.failures.wire import (
     chain,
     exchange,
 )
+from tests.loops import turns
 
 CHUNKS = (b"one ", b"two ", b"three")
 
@@ -51,7 +64,7 @@ def test_client_gone_after_its_upload_raises_no_runtime_error(shape: Shape) -> N
         body = await request.body()
         wire.leave()
         await request.is_disconnected()
-        await asyncio.sleep(0)
+        await turns()
         return JSONResponse({"size": len(body)})
 
     exc = exchange(shape.loop, build(shape, endpoint, log=log), wire)
@@ -95,7 +108,7 @@ def test_client_gone_before_the_response_is_quiet(shape: Shape, streams: bool) -
     assert not streams or source.over
 
 
-@every
+@over(without_trio(EVERY))
 def test_cancellation_from_inside_the_endpoint_reaches_the_server(shape: Shape) -> None:
     """A3: the endpoint awaits something cancelled: the real CancelledError is lost."""
     log: list[str] = []
@@ -111,7 +124,7 @@ def test_cancellation_from_inside_the_endpoint_reaches_the_server(shape: Shape) 
     assert log == unwound(shape.depth)
 
 
-@layered
+@over(without_trio(LAYERED))
 def test_cancellation_from_inside_is_seen_by_a_layer(shape: Shape) -> None:
     """A3, and more: a layer can catch that CancelledError as itself."""
     seen: list[BaseException] = []

@@ -38,6 +38,7 @@ from tests.failures.wire import (
     serve,
     tick,
 )
+from tests.loops import DROPPED, peace, spawn, timeout, turns
 
 CHUNKS = (b"one ", b"two ", b"three")
 
@@ -59,11 +60,12 @@ class Run:
         self.entered += 1
         try:
             body: bytes = await request.body()
-            await asyncio.sleep(0)
+            await turns()
             return body
         finally:
             self.left += 1
-            await asyncio.sleep(0)
+            with peace():
+                await turns()
 
     def stream(self) -> Any:
         """Make a generator of four pieces that is seen to be closed."""
@@ -72,7 +74,7 @@ class Run:
 
     async def after(self) -> None:
         """Run in the background."""
-        await asyncio.sleep(0)
+        await turns()
         self.background += 1
 
 
@@ -250,6 +252,7 @@ def test_client_leaving_at_every_turn_of_the_loop_breaks_nothing(
     assert len(seen) >= 2
 
 
+@DROPPED
 @APPS
 @exhaustive_half
 def test_client_leaving_anywhere_is_quiet_and_closes_all(
@@ -284,6 +287,9 @@ async def cancel_at_every_turn(shape: Shape, routes: Callable[[Run], Any], **opt
             assert exc is None
             assert run.wire.complete
             return seen
+        if exc is None and shape.loop == "trio":
+            assert run.wire.complete  # nothing more was awaited
+            continue
         seen.append((run, exc))
     raise AssertionError(f"no end of the exchange unless it is cancelled: {run.wire.events[-20:]}")
 
@@ -300,6 +306,7 @@ def test_cancellation_at_every_turn_comes_out_as_itself(
     assert len(seen) > len(CHUNKS)
 
 
+@DROPPED
 @APPS
 @exhaustive_half
 def test_cancellation_at_every_turn_unwinds_inside_out_and_closes_the_stream(
@@ -395,19 +402,19 @@ async def retries(request: Any, call_next: Any) -> Any:
 async def limits(request: Any, call_next: Any) -> Any:
     """Run the inside under time limits and next to a task."""
     with anyio.fail_after(60):
-        async with asyncio.timeout(60), anyio.create_task_group() as group:
-            group.start_soon(asyncio.sleep, 0)
+        async with timeout(60), anyio.create_task_group() as group:
+            group.start_soon(turns)
             return await call_next(request)
 
 
 async def spawns(request: Any, call_next: Any) -> Any:
     """Run the inside in a task."""
-    return await asyncio.create_task(call_next(request))
+    return await spawn(call_next(request))
 
 
 async def watches(request: Any, call_next: Any) -> Any:
     """Wait for the client to leave while the inside runs."""
-    watch = asyncio.ensure_future(request.disconnected())
+    watch = spawn(request.disconnected())
     try:
         return await call_next(request)
     finally:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
+import anyio.to_thread
 import pytest
 
 from tests.failures.stacks import (
@@ -36,9 +37,9 @@ from tests.failures.wire import (
     Wire,
     exchange,
     load,
-    never,
     tick,
 )
+from tests.loops import cancelled, never, peace, spawn, turns
 
 CHUNKS = (b"one ", b"two ", b"three")
 WHOLE = b"".join(CHUNKS)
@@ -50,7 +51,7 @@ async def polled(request: Any) -> bool:
     for _ in range(POLLS):
         if await request.is_disconnected():
             return True
-        await asyncio.sleep(0)
+        await turns()
     return False
 
 
@@ -178,7 +179,7 @@ def test_polls_on_the_side_leave_the_body_to_the_endpoint(shape: Shape) -> None:
     wire = Wire(CHUNKS, method="POST", spec=shape.spec, lag=1)
 
     async def poll(request: Any, call_next: Any) -> Any:
-        task = asyncio.ensure_future(polled(request))
+        task = spawn(polled(request))
         try:
             return await call_next(request)
         finally:
@@ -209,7 +210,7 @@ def test_blocked_receive_gives_the_disconnect(shape: Shape) -> None:
 
     async def client(wire: Wire) -> None:
         await wire.until_event("reading")
-        await asyncio.sleep(0)
+        await turns()
         wire.leave()
 
     exchange(shape.loop, build(shape, endpoint), wire, client)
@@ -228,7 +229,7 @@ def test_blocked_receive_of_an_asgi_app_gives_the_disconnect(shape: Shape) -> No
 
     async def client(wire: Wire) -> None:
         await wire.until(lambda: len(wire.events) == len(CHUNKS))
-        await asyncio.sleep(0)
+        await turns()
         wire.leave()
 
     exchange(shape.loop, build(shape, routes=[Mount("/", app=app)]), wire, client)
@@ -269,8 +270,8 @@ def test_disconnected_waits_for_the_client_to_leave(shape: Shape) -> None:
     seen: list[str] = []
 
     async def endpoint(request: Any) -> Any:
-        watch = asyncio.ensure_future(request.disconnected())
-        await asyncio.sleep(0)
+        watch = spawn(request.disconnected())
+        await turns()
         assert await request.body() == WHOLE
         assert not watch.done()
         wire.leave()
@@ -296,7 +297,7 @@ def test_disconnected_tells_all_who_wait(shape: Shape) -> None:
                 await request.disconnected()
                 told.append(index)
 
-            task = asyncio.ensure_future(watch())
+            task = spawn(watch())
             response = await call_next(request)
             await task
             return response
@@ -305,7 +306,7 @@ def test_disconnected_tells_all_who_wait(shape: Shape) -> None:
 
     async def endpoint(request: Any) -> Any:
         await request.body()
-        await asyncio.sleep(0)
+        await turns()
         assert told == []
         wire.leave()
         await request.disconnected()
@@ -323,8 +324,8 @@ def test_disconnected_given_up_leaves_the_body_readable(shape: Shape) -> None:
     wire = Wire(live=True, method="POST", spec=shape.spec)
 
     async def endpoint(request: Any) -> Any:
-        watch = asyncio.ensure_future(request.disconnected())
-        await asyncio.sleep(0)
+        watch = spawn(request.disconnected())
+        await turns()
         watch.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watch
@@ -368,7 +369,7 @@ def test_watching_reads_only_so_much_of_the_body_ahead(shape: Shape) -> None:
     async def endpoint(request: Any) -> Any:
         for _ in range(300):
             await request.is_disconnected()
-            await asyncio.sleep(0)
+            await turns()
         asked.append(wire.receives)
         return PlainTextResponse(str(len(await request.body())))
 
@@ -418,7 +419,7 @@ def test_endless_stream_stops_when_the_client_leaves_early(shape: Shape, at: int
 async def leave_after_first(wire: Wire) -> None:
     """Take the first piece, then go away while the generator is silent."""
     await wire.until_event("send body")
-    await asyncio.sleep(0)
+    await turns()
     wire.leave()
 
 
@@ -490,7 +491,8 @@ async def wrapping(request: Any, call_next: Any) -> Any:
             async for chunk in inner:
                 yield chunk
         finally:
-            await asyncio.sleep(0)
+            with peace():
+                await turns()
             request.app.closed += 1
 
     response.body_iterator = wrapper(response.body_iterator)
@@ -585,7 +587,7 @@ def test_client_gone_during_a_threaded_endpoint_raises_no_runtime_error(
         return StreamingResponse(iter([b"a", b"b"])) if streams else PlainTextResponse("late")
 
     async def client(wire: Wire) -> None:
-        await asyncio.to_thread(entered.wait, 5)
+        await anyio.to_thread.run_sync(entered.wait, 5)
         wire.leave()
         left.set()
 
@@ -639,11 +641,11 @@ def test_iterator_with_aclose_is_closed_when_the_client_left(shape: Shape) -> No
             return self
 
         async def __anext__(self) -> bytes:
-            await asyncio.sleep(0)
+            await turns()
             return b"piece"
 
         async def aclose(self) -> None:
-            await asyncio.sleep(0)
+            await turns()
             self.closed += 1
 
     pieces = Pieces()
@@ -730,7 +732,7 @@ WHERE = pytest.mark.parametrize("where", [on_app, on_router, on_route])
 async def leave_once_inside(wire: Wire) -> None:
     """Go away as soon as the endpoint says that it is inside."""
     await wire.until_event("inside")
-    await asyncio.sleep(0)
+    await turns()
     wire.leave()
 
 
@@ -746,12 +748,12 @@ def test_client_that_leaves_cancels_the_endpoint(shape: Shape, where: Callable[.
         wire.note("inside")
         try:
             await never()
-        except asyncio.CancelledError:
+        except cancelled():
             seen.append("cancelled")
             raise
         finally:
-            for _ in range(3):
-                await asyncio.sleep(0)
+            with peace():
+                await turns(3)
             seen.append("finally")
 
     exc = exchange(shape.loop, where(shape, endpoint), wire, leave_once_inside)
@@ -772,7 +774,7 @@ def test_endpoint_whose_client_stays_is_not_cancelled(
     async def endpoint(request: Any) -> Any:
         body = await request.body()
         for _ in range(5):
-            await asyncio.sleep(0)
+            await turns()
         return PlainTextResponse(body)
 
     exc = exchange(shape.loop, where(shape, endpoint), wire)
@@ -792,14 +794,14 @@ def test_background_tasks_run_after_a_cancelled_endpoint(
     seen: list[str] = []
 
     async def after() -> None:
-        await asyncio.sleep(0)
+        await turns()
         seen.append("background")
 
     async def endpoint(request: Any) -> Any:
         wire.note("inside")
         try:
             await never()
-        except asyncio.CancelledError:
+        except cancelled():
             seen.append("cancelled")
             return PlainTextResponse("late", background=BackgroundTask(after))
 
@@ -820,9 +822,9 @@ def test_nearest_on_disconnect_wins(shape: Shape, outer: str, inner: str) -> Non
         wire.note("inside")
         try:
             for _ in range(50):
-                await asyncio.sleep(0)
+                await turns()
             steps.append("finish")
-        except asyncio.CancelledError:
+        except cancelled():
             steps.append("cancel")
             raise
         return PlainTextResponse("late")
@@ -891,8 +893,8 @@ def test_server_cancelling_what_the_client_has_interrupted_comes_out_too(shape: 
             await never()
         finally:
             wire.note("finally")
-            for _ in range(100):
-                await asyncio.sleep(0)
+            with peace():
+                await turns(100)
 
     def at_turn(turn: int, task: Any) -> None:
         if wire.events[-1:] == ["finally"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextvars import ContextVar
 from typing import Any
 
@@ -21,6 +20,7 @@ from tests.failures.wire import (
     on_loop,
     serve,
 )
+from tests.loops import gather, turns
 
 value: ContextVar[str] = ContextVar("value", default="unset")
 trail: ContextVar[tuple[str, ...]] = ContextVar("trail", default=())
@@ -81,9 +81,9 @@ def test_value_set_after_a_turn_of_the_loop_is_seen_in_dispatch(shape: Shape) ->
     seen: list[str] = []
 
     async def endpoint(request: Any) -> Any:
-        await asyncio.sleep(0)
+        await turns()
         value.set("from the endpoint")
-        await asyncio.sleep(0)
+        await turns()
         return StreamingResponse(Source(2).generator)
 
     async def look(request: Any, call_next: Any) -> Any:
@@ -126,7 +126,7 @@ def test_value_set_in_dispatch_is_seen_below_and_in_the_stream(shape: Shape) -> 
 
     async def stream() -> Any:
         yield value.get().encode()
-        await asyncio.sleep(0)
+        await turns()
         yield b", " + value.get().encode()
 
     async def endpoint(request: Any) -> Any:
@@ -185,7 +185,7 @@ def test_token_is_reset_in_an_asgi_layer_below(shape: Shape) -> None:
     ends: list[str] = []
 
     async def endpoint(request: Any) -> Any:
-        await asyncio.sleep(0)
+        await turns()
         return StreamingResponse(Source(2).generator, headers={"seen": value.get()})
 
     wire = Wire(spec=shape.spec)
@@ -271,10 +271,10 @@ def test_values_of_concurrent_requests_stay_apart(shape: Shape) -> None:
 
     async def set_it(request: Any, call_next: Any) -> Any:
         token = value.set(request.query_params["name"])
-        await asyncio.sleep(0)
+        await turns()
         try:
             response = await call_next(request)
-            await asyncio.sleep(0)
+            await turns()
             assert trail.get() == (request.query_params["name"],)
             return response
         finally:
@@ -282,14 +282,14 @@ def test_values_of_concurrent_requests_stay_apart(shape: Shape) -> None:
 
     async def endpoint(request: Any) -> Any:
         for _ in range(int(request.query_params["name"])):
-            await asyncio.sleep(0)
+            await turns()
         trail.set((value.get(),))
         return PlainTextResponse(value.get())
 
     async def main() -> list[bytes]:
         app = build(shape, endpoint, each=lambda _: set_it)
         wires = [Wire(spec=shape.spec, query=b"name=%d" % number) for number in range(8)]
-        results = await asyncio.gather(*(serve(app, wire, alone=False) for wire in wires))
+        results = await gather(*(serve(app, wire, alone=False) for wire in wires))
         assert results == [None] * 8
         return [wire.body for wire in wires]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import traceback
 from typing import Any
@@ -26,6 +25,7 @@ from tests.failures.wire import (
     exchange,
     tick,
 )
+from tests.loops import turns
 
 WHERE = pytest.mark.parametrize("index", [0, -1], ids=["outermost", "innermost"])
 
@@ -173,7 +173,7 @@ async def failing_cleanup() -> Any:
     try:
         for _ in range(Source.BOUND):
             yield b"piece"
-            await asyncio.sleep(0)
+            await turns()
     finally:
         raise RuntimeError("cleanup")
 
@@ -190,7 +190,7 @@ def test_error_of_dispatch_wins_over_a_failing_cleanup(shape: Shape, index: int)
 
     async def give_up(request: Any, call_next: Any) -> Any:
         await call_next(request)
-        await asyncio.sleep(0)
+        await turns()
         raise error
 
     exc = exchange(shape.loop, build(shape, endpoint, at={index: give_up}), wire)
@@ -600,7 +600,7 @@ def test_disconnect_that_follows_a_complete_response_is_no_client_that_left(
     steps: list[str] = []
 
     async def after() -> None:
-        await asyncio.sleep(0)
+        await turns()
         steps.append("background")
 
     async def endpoint(request: Any) -> Any:

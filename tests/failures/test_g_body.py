@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -20,9 +19,11 @@ from tests.failures.wire import (
     StreamingResponse,
     Wire,
     exchange,
-    never,
     tick,
 )
+from tests.loops import DROPPED, never, turns
+
+pytestmark = DROPPED
 
 CHUNKS = (b'{"a": ', b"1, ", b'"b": 2}')
 WHOLE = b"".join(CHUNKS)
@@ -389,7 +390,7 @@ def test_upload_is_not_read_ahead(shape: Shape) -> None:
         asked.append(wire.receives)
         async for _ in request.stream():
             for _ in range(5):
-                await asyncio.sleep(0)
+                await turns()
             asked.append(wire.receives)
         return PlainTextResponse("done")
 
@@ -444,7 +445,7 @@ def test_replay_through_receive_keeps_working(shape: Shape, index: int, streams:
         async def pieces() -> Any:
             for start in range(0, len(body), 5):
                 yield body[start : start + 5]
-                await asyncio.sleep(0)
+                await turns()
 
         return StreamingResponse(pieces()) if streams else PlainTextResponse(body)
 
@@ -574,7 +575,7 @@ def test_each_layer_may_pass_on_a_request_of_its_own(shape: Shape) -> None:
 
         async def pieces() -> Any:
             yield body
-            await asyncio.sleep(0)
+            await turns()
             yield ",".join(request.headers.getlist("x-layer")).encode()
 
         return StreamingResponse(pieces())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from copy import deepcopy
 from functools import partial
@@ -28,6 +27,7 @@ from tests.failures.wire import (
     exchange,
     tick,
 )
+from tests.loops import turns
 
 WHERE = pytest.mark.parametrize("index", [0, -1], ids=["outermost", "innermost"])
 
@@ -92,7 +92,7 @@ def test_slow_client_slows_the_generator(shape: Shape, pause: Any) -> None:
     async def client(wire: Wire) -> None:
         for taken in range(30):
             for _ in range(60):
-                await asyncio.sleep(0)
+                await turns()
             ahead.append(source.made - taken)
             await wire.read()
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import trio
 
 from tests.failures.stacks import (
     FOREIGN,
@@ -42,6 +43,7 @@ from tests.failures.wire import (
     on_loop,
     serve,
 )
+from tests.loops import on_trio, turns
 
 CHUNKS = (b"one ", b"two ", b"three")
 
@@ -70,15 +72,27 @@ def small_heap() -> Iterator[None]:
 # -- tasks ---------------------------------------------------------------------------------------------
 
 
-class Tasks:
-    """Counts the tasks made while it is in force, by a factory of the loop and by `Task` itself."""
+class Tasks(trio.abc.Instrument):  # type: ignore[misc]
+    """Counts the tasks made while it is in force.
+
+    On asyncio by a factory of the loop and by `Task` itself, on trio as an instrument of the loop.
+    """
 
     def __init__(self) -> None:
         self.made = 0
 
+    def task_spawned(self, task: Any) -> None:
+        """Count a task of trio's."""
+        self.made += 1
+
     @contextlib.contextmanager
     def counted(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         """Count from here on."""
+        if on_trio():
+            trio.lowlevel.add_instrument(self)
+            yield
+            trio.lowlevel.remove_instrument(self)
+            return
         tasks = self
         plain_task = asyncio.Task
 
@@ -283,7 +297,7 @@ def freed(shape: Shape, endpoint: Any, **wire: Any) -> list[bool]:
         references.clear()
         with no_collector():
             await serve(app, Wire(CHUNKS, method="POST", spec=shape.spec, **wire))
-            await asyncio.sleep(0)
+            await turns()
             return [reference() is None for reference in references]
 
     return on_loop(shape.loop, main())
@@ -291,7 +305,7 @@ def freed(shape: Shape, endpoint: Any, **wire: Any) -> list[bool]:
 
 async def with_background(request: Any) -> Any:
     """Answer, with something to do afterwards."""
-    return PlainTextResponse("done", background=BackgroundTask(asyncio.sleep, 0))
+    return PlainTextResponse("done", background=BackgroundTask(turns))
 
 
 @pytest.mark.parametrize("endpoint", [plain, stream, with_background])

@@ -17,7 +17,11 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
+import anyio
+import trio
 import uvloop
+
+from tests.loops import gather, peace, seed_trio, spawn, turns, wait
 
 # Another framework with the same names (`starlette`) shows that a test of an open mode can fail.
 FRAMEWORK = os.environ.get("FAILURES_FRAMEWORK", "lamella")
@@ -53,7 +57,7 @@ PlainTextResponse = load("responses").PlainTextResponse
 RedirectResponse = load("responses").RedirectResponse
 StreamingResponse = load("responses").StreamingResponse
 
-LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+ASYNCIO_LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
     "uvloop": uvloop.new_event_loop,
 }
@@ -177,7 +181,7 @@ class Wire:
         self._fault_at_receive = fault_at_receive or sys.maxsize
         self._fault_at_send = fault_at_send or sys.maxsize
         self.faults = 0
-        self._changed = asyncio.Event()
+        self._changed = anyio.Event()
 
     # -- what the test and the client do ---------------------------------------------------------
 
@@ -214,7 +218,7 @@ class Wire:
         await self.until(lambda: self._taken >= wanted or self.complete or self.gone)
 
     def _news(self) -> None:
-        changed, self._changed = self._changed, asyncio.Event()
+        changed, self._changed = self._changed, anyio.Event()
         changed.set()
 
     # -- what the app is given ---------------------------------------------------------------------
@@ -318,9 +322,8 @@ class Wire:
             self.violations.append(message)
             raise Violation(f"a body of type {type(message['body']).__name__}")
 
-    async def _linger(self, turns: int) -> None:
-        for _ in range(turns):
-            await asyncio.sleep(0)
+    async def _linger(self, count: int) -> None:
+        await turns(count)
 
     # -- what the client got ---------------------------------------------------------------------
 
@@ -374,7 +377,7 @@ class Wire:
 
 # -- running -------------------------------------------------------------------------------------
 
-AtTurn = Callable[[int, "asyncio.Task[Any]"], object]
+AtTurn = Callable[[int, Any], object]
 
 
 async def serve(
@@ -382,7 +385,7 @@ async def serve(
     wire: Wire,
     client: Callable[[Wire], Coroutine[Any, Any, object]] | None = None,
     *,
-    turns: int = TURNS,
+    limit: int = TURNS,
     at_turn: AtTurn | None = None,
     threads: bool = False,
     alone: bool = True,
@@ -393,7 +396,7 @@ async def serve(
         app: the ASGI app.
         wire: the exchange.
         client: what the client does meanwhile; dropped when the app has ended.
-        turns: how many turns of the loop the exchange may take.
+        limit: how many turns of the loop the exchange may take.
         at_turn: called with the number of the turn (from 0) and the app's task, before each turn.
         threads: the app uses threads, so seconds are counted and not turns.
         alone: no other exchange runs on this loop, so tasks that are left behind are this one's.
@@ -402,66 +405,77 @@ async def serve(
         Hang: the exchange did not end.
         Leak: the app left a task behind.
     """
-    before = asyncio.all_tasks()
-    task = asyncio.ensure_future(app(wire.scope, wire.receive, wire.send))
-    helpers = {asyncio.ensure_future(client(wire))} if client else set()
+    before = _running()
+    task = spawn(app(wire.scope, wire.receive, wire.send))
+    helpers = [spawn(client(wire))] if client else []
     if threads:
-        await asyncio.wait({task}, timeout=SECONDS)
+        await wait([task], timeout=SECONDS)
     else:
-        await _turn(task, wire, turns, at_turn)
+        await _turn(task, wire, limit, at_turn)
     if not task.done():
-        raise Hang(
-            f"no end after {wire.turns} turns; events: {wire.events[-20:]}\n{_whereabouts()}"
-        )
+        where = _whereabouts(_running().values())
+        raise Hang(f"no end after {wire.turns} turns; events: {wire.events[-20:]}\n{where}")
     await _drop(helpers)
     if alone:
-        await _check_left(before | {task})
+        await _check_left(before)
     if task.cancelled():
         try:
             task.result()
         except asyncio.CancelledError as exc:
             return exc
-    return task.exception()
+    error: BaseException | None = task.exception()
+    return error
 
 
-async def _turn(task: asyncio.Future[Any], wire: Wire, turns: int, at_turn: AtTurn | None) -> None:
-    while not task.done() and wire.turns < turns:
+async def _turn(task: Any, wire: Wire, limit: int, at_turn: AtTurn | None) -> None:
+    while not task.done() and wire.turns < limit:
         if at_turn is not None:
-            at_turn(wire.turns, task)  # type: ignore[arg-type]
+            at_turn(wire.turns, task)
         wire.turns += 1
-        await asyncio.sleep(0)
+        await turns()
 
 
-async def _drop(helpers: set[asyncio.Task[Any]]) -> None:
+async def _drop(helpers: list[Any]) -> None:
     for helper in helpers:
         helper.cancel()
-    for result in await asyncio.gather(*helpers, return_exceptions=True):
+    for result in await gather(*helpers, return_exceptions=True):
         if isinstance(result, Exception):
             raise result
 
 
-async def _check_left(known: set[Any]) -> None:
+def _running() -> dict[int, Any]:
+    """The coroutine of each task that runs, by the task's id."""
+    return {task.id: task.coro for task in anyio.get_running_tasks()}
+
+
+async def _check_left(known: dict[int, Any]) -> None:
     for _ in range(SETTLING_TURNS):
-        if not asyncio.all_tasks() - known:
+        if _running().keys() <= known.keys():
             return
-        await asyncio.sleep(0)
-    left = asyncio.all_tasks() - known
+        await turns()
+    left = [coroutine for id_, coroutine in _running().items() if id_ not in known]
     if left:
         raise Leak(f"{len(left)} tasks left behind:\n{_whereabouts(left)}")
 
 
-def _whereabouts(tasks: set[asyncio.Task[Any]] | None = None) -> str:
+def _whereabouts(coroutines: Iterable[Any]) -> str:
     lines = []
-    for task in asyncio.all_tasks() if tasks is None else tasks:
-        stack = task.get_stack()
-        where = f"{stack[-1].f_code.co_filename}:{stack[-1].f_lineno}" if stack else "its end"
-        lines.append(f"  {task.get_name()} ({task.get_coro()!r}) at {where}")
+    for coroutine in coroutines:
+        where = []
+        inner = coroutine
+        while getattr(inner, "cr_frame", None) is not None:
+            where.append(f"{inner.cr_code.co_filename}:{inner.cr_frame.f_lineno}")
+            inner = inner.cr_await
+        lines.append(f"  {coroutine!r} at {where[-1] if where else 'its end'}")
     return "\n".join(sorted(lines))
 
 
 def on_loop(loop_name: str, main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on a new loop, and fail when the loop had to complain of anything."""
-    loop = LOOPS[loop_name]()
+    if loop_name == "trio":
+        seed_trio()
+        return trio.run(lambda: main)
+    loop = ASYNCIO_LOOPS[loop_name]()
     complaints: list[str] = []
     loop.set_exception_handler(
         lambda _, context: complaints.append(f"{context['message']}: {context.get('exception')!r}")
@@ -566,7 +580,8 @@ class Source:
                     await self.pause()
         finally:
             self.closing += 1
-            await asyncio.sleep(0)
+            with peace():
+                await turns()
             self.closed += 1
             self.note("closed")
 
@@ -594,9 +609,4 @@ class Source:
 
 def tick() -> Awaitable[None]:
     """One turn of the loop, as a pause between pieces."""
-    return asyncio.sleep(0)
-
-
-async def never() -> None:
-    """Wait for what does not come."""
-    await asyncio.Event().wait()
+    return turns()

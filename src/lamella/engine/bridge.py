@@ -1,37 +1,45 @@
 """The bridge: a foreign ASGI app as a service.
 
-Floor 4. Below a dispatch layer a foreign app runs in one task of its own, in the caller's own
-context object, so ContextVars flow both ways. Its messages are handed over one at a time: a body
-message is acknowledged when the next is asked for, so the app is never ahead of the client.
+Floor 4. Below a dispatch layer a foreign app runs in one task of its own, in a copy of the caller's
+context whose changes are brought back, so ContextVars flow both ways. Its messages are handed over
+one at a time: a body message is acknowledged when the next is asked for, so the app is never ahead
+of the client.
 With no dispatch layer outside it the app is called straight, on the edge's own ``send``.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-import gc
 import logging
-import os
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import anyio
-import anyio.to_thread
-
+from lamella._file_body import message_pieces
 from lamella._inspect import describe
+from lamella.engine.contexts import Fork
 from lamella.engine.edge import Sent
 from lamella.engine.exchange import Exchange
 from lamella.engine.inbound import Feed
+from lamella.engine.loop import here, settled, wake
 from lamella.exceptions import ClientDisconnect, NoResponseError, ResponseStartedError
 from lamella.responses import Response
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable
     from types import TracebackType
+    from typing import Protocol
 
+    from lamella.engine.loop import Loop, Task, Waiter
     from lamella.requests import Request
     from lamella.types import ASGIApp, Message, Receive, Scope, Send
+
+    class Recode(Protocol):
+        """What changes the bytes of a body, piece by piece."""
+
+        async def __call__(self, data: bytes, *, last: bool) -> bytes:
+            """Give what is sent instead."""
+            ...
+
 
 GRACE: Final = 5.0
 """Seconds that an app whose response was dropped has to end by itself before it is cancelled."""
@@ -39,7 +47,6 @@ GRACE: Final = 5.0
 _BODY: Final = frozenset(
     ("http.response.body", "http.response.pathsend", "http.response.zerocopysend")
 )
-_CHUNK: Final = 64 * 1024
 _logger = logging.getLogger("lamella.engine")
 
 
@@ -105,8 +112,10 @@ class _Run:
         "_error",
         "_exchange",
         "_feed",
+        "_fork",
         "_forward",
         "_given",
+        "_loop",
         "_message",
         "_request",
         "_task",
@@ -125,16 +134,15 @@ class _Run:
         self._error: BaseException | None = None
         self._dropped = False
         self._given = False
-        self._arrived: asyncio.Future[None] | None = None
-        self._acknowledged: tuple[asyncio.Future[None], ...] = ()
+        self._arrived: Waiter | None = None
+        self._acknowledged: tuple[Waiter, ...] = ()
         self.start: Message | None = None
         self.complete = False
         # The error that the app's 500 response reports: whoever answers that instead handled it.
         self.announced: Exception | None = None
-        loop = asyncio.get_running_loop()
-        self._task: asyncio.Task[None] = asyncio.Task(
-            self._run(request.scope), loop=loop, context=_current_context()
-        )
+        self._loop: Loop = here()
+        self._fork = Fork()
+        self._task: Task = self._loop.spawn(self._run(request.scope), self._fork.context)
 
     # -- the app's side ------------------------------------------------------------------------
 
@@ -142,9 +150,9 @@ class _Run:
         try:
             await self._app(scope, self._feed.receive, self._send)
         except BaseException as exc:
-            self._error = exc
+            self._error = self._loop.portable(exc)
         finally:
-            _wake(self._arrived)
+            wake(self._arrived)
 
     async def _send(self, message: Message) -> None:
         kind = message["type"]
@@ -157,7 +165,7 @@ class _Run:
                     f" (status {message['status']}); send one response a request."
                 )
             self.start = message
-            _wake(self._arrived)
+            wake(self._arrived)
         elif kind in _BODY or kind == "http.response.trailers":
             await self._hand_over(message, kind)
         else:
@@ -178,14 +186,14 @@ class _Run:
             self.complete = True
         if not self._dropped:
             self._message = message
-            _wake(self._arrived)
+            wake(self._arrived)
             while self._message is message and not self._dropped:
                 await self._until_acknowledged()
         if self._dropped and not last:
             raise OSError("The response was dropped by a layer; there is nobody to send it to.")
 
     async def _until_acknowledged(self) -> None:
-        acknowledged = asyncio.get_running_loop().create_future()
+        acknowledged = self._loop.waiter()
         self._acknowledged += (acknowledged,)
         await acknowledged
 
@@ -196,7 +204,7 @@ class _Run:
         try:
             while self.start is None and not self._task.done():
                 # Not by `_news`: the whole time that the app takes, its frame would be held.
-                self._arrived = asyncio.get_running_loop().create_future()
+                self._arrived = self._loop.waiter()
                 await self._arrived
         except GeneratorExit:
             self._task.cancel()  # the caller is thrown away: nothing may be awaited any more
@@ -204,6 +212,7 @@ class _Run:
         except BaseException:
             await self._cancel()
             raise
+        self._fork.bring_back()
         if self.start is None:
             self._dropped = True
             await self._raise()
@@ -222,6 +231,7 @@ class _Run:
             self.acknowledge()
         while self._message is None:
             if self._task.done():
+                self._fork.bring_back()
                 await self._raise()
                 return None
             await self._news()
@@ -234,11 +244,11 @@ class _Run:
         self._given = False
         if self._acknowledged:
             acknowledged, self._acknowledged = self._acknowledged, ()
-            for future in acknowledged:
-                _wake(future)
+            for waiter in acknowledged:
+                wake(waiter)
 
     async def _news(self) -> None:
-        self._arrived = asyncio.get_running_loop().create_future()
+        self._arrived = self._loop.waiter()
         await self._arrived
 
     async def _raise(self) -> None:
@@ -261,23 +271,18 @@ class _Run:
     async def _cancel(self) -> None:
         # Without `feed.end`: an edge further in would take it for its client's leaving.
         self._task.cancel()
-        await self._until_ended()
+        await settled(self._task)
         self._error = None
 
     async def _until_ended(self) -> None:
-        """Wait for the task's end, whatever happens to the caller meanwhile.
-
-        A cancellation that arrives while waiting cancels the task, and is raised once it is done.
-        """
-        cancelled: asyncio.CancelledError | None = None
-        while not self._task.done():
-            try:
+        """Wait for the task's end; a cancellation that comes meanwhile cancels it, too."""
+        try:
+            while not self._task.done():
                 await self._news()
-            except asyncio.CancelledError as exc:
-                self._task.cancel()
-                cancelled = exc
-        if cancelled is not None:
-            raise cancelled
+        except BaseException as exc:
+            if self._loop.is_cancellation(exc):
+                await self._cancel()
+            raise
 
     async def give_up(self) -> None:
         """Cancel the app with its caller; one whose client left is left to end by itself."""
@@ -299,6 +304,7 @@ class _Run:
                 await self._until_ended()
             else:
                 await self._drop()
+        self._fork.bring_back()
         self.acknowledge()
         announced, self.announced = self.announced, None
         if announced is not None and self._error is announced:
@@ -307,7 +313,8 @@ class _Run:
             await self._raise()
         elif self._error is not None:
             error, self._error = self._error, None
-            if not isinstance(error, OSError | ClientDisconnect | asyncio.CancelledError):
+            quiet = isinstance(error, OSError | ClientDisconnect)
+            if not quiet and not self._loop.is_cancellation(error):
                 _logger.error("an app failed after its response was dropped", exc_info=error)
 
     async def _drop(self) -> None:
@@ -317,7 +324,7 @@ class _Run:
         self.acknowledge()
         try:
             if heard:
-                await asyncio.wait((self._task,), timeout=GRACE)
+                await self._loop.ended(self._task, GRACE)
         finally:
             if not self._task.done():
                 self._task.cancel()
@@ -335,14 +342,26 @@ class BridgedResponse(Response):
         self._head = start
         self.status_code = start["status"]
         self.raw_headers = _pairs(start.get("headers", ()))
+        self._sources = (_Ending(run),)
         if only is not None and only["type"] == "http.response.body":
             self.body = only.get("body", b"")
         else:
             self._stream = _chunks(run)
-        # The run is what has to be ended; its chunks are but a view of it.
-        self._sources = (_Ending(run),)
+            self._sources += (self._stream,)
         self._delicate = True
         self._drawn = self._stream
+        self._recode: Recode | None = None
+
+    def recode(self, recode: Recode, stream: AsyncGenerator[bytes, None]) -> None:
+        """Change the bytes of the body on their way, and leave the app's messages what they are.
+
+        Args:
+            recode: given the bytes of each message, and whether they are the last.
+            stream: what comes of it, for whoever reads ``body_iterator``.
+        """
+        if self._stream is self._drawn and self._recode is None:
+            self._recode, self._drawn = recode, stream
+        self.body_iterator = stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send what the app sent, with all that its messages say: so by its own means."""
@@ -370,10 +389,26 @@ class BridgedResponse(Response):
     async def _pass_on(self, send: Send) -> None:
         """Send the messages that carry the body, as they are."""
         while (message := await self._run.next()) is not None:
-            await send(message)
+            if self._recode is None or message["type"] not in _BODY:
+                await send(message)
+            else:
+                await self._send_recoded(message, self._recode, send)
             if self._run.complete:
                 return
         raise await self._run.cut_off()
+
+    async def _send_recoded(self, message: Message, recode: Recode, send: Send) -> None:
+        last = self._run.complete
+        body = b""
+        if message["type"] == "http.response.body":
+            body = message.get("body", b"")
+        else:
+            async with aclosing(message_pieces(message)) as pieces:
+                async for piece in pieces:
+                    data = await recode(piece, last=False)
+                    await send({"type": "http.response.body", "body": data, "more_body": True})
+        data = await recode(body, last=last)
+        await send({"type": "http.response.body", "body": data, "more_body": not last})
 
     async def _send_trailers(self, send: Send) -> None:
         if not self._head.get("trailers"):
@@ -408,38 +443,11 @@ async def _chunks(run: _Run) -> AsyncGenerator[bytes, None]:
             if not run.complete:
                 raise await run.cut_off()
             return
-        kind = message["type"]
-        if kind == "http.response.body":
-            if message.get("body"):
-                yield message["body"]
-        elif kind == "http.response.pathsend":
-            async with await anyio.open_file(message["path"], "rb") as file:
-                while chunk := await file.read(_CHUNK):
-                    yield chunk
-        elif kind == "http.response.zerocopysend":
-            async for chunk in _file_chunks(message):
-                yield chunk
+        async with aclosing(message_pieces(message)) as pieces:
+            async for piece in pieces:
+                yield piece
         if run.complete:
             return
-
-
-async def _file_chunks(message: Message) -> AsyncGenerator[bytes, None]:
-    """The bytes that a zerocopysend message names (ASGI extension)."""
-    file = message["file"]
-    descriptor = file if isinstance(file, int) else file.fileno()
-    offset: int | None = message.get("offset")
-    left: int | None = message.get("count")
-    while left is None or left > 0:
-        size = _CHUNK if left is None else min(_CHUNK, left)
-        if offset is None:
-            chunk = await anyio.to_thread.run_sync(os.read, descriptor, size)
-        else:
-            chunk = await anyio.to_thread.run_sync(os.pread, descriptor, size, offset)
-            offset += len(chunk)
-        if not chunk:
-            return
-        left = None if left is None else left - len(chunk)
-        yield chunk
 
 
 async def _no_response(app: ASGIApp, request: Request[Any]) -> Exception:
@@ -457,11 +465,6 @@ def _pairs(headers: Iterable[Iterable[bytes]]) -> list[tuple[bytes, bytes]]:
     return [(bytes(name), bytes(value)) for name, value in headers]
 
 
-def _wake(future: asyncio.Future[None] | None) -> None:
-    if future is not None and not future.done():
-        future.set_result(None)
-
-
 def _below_engine(traceback: TracebackType | None) -> TracebackType | None:
     """A traceback without the engine's own frames, which say nothing to its reader."""
     kept: TracebackType | None = None
@@ -475,22 +478,3 @@ def _below_engine(traceback: TracebackType | None) -> TracebackType | None:
             entry.tb_next = kept
             kept = entry
     return kept
-
-
-def _current_context() -> contextvars.Context:
-    """The context object that the current task runs in: the very object, not a copy.
-
-    Python 3.11 has no ``Task.get_context``, but the garbage collector knows what a task refers to;
-    that it is the right object shows in that it is entered already.
-    """
-    task = asyncio.current_task()
-    get_context = getattr(task, "get_context", None)
-    if get_context is not None:
-        return cast("contextvars.Context", get_context())
-    for found in gc.get_referents(task):
-        if isinstance(found, contextvars.Context):
-            try:
-                found.run(int)
-            except RuntimeError:
-                return found
-    return contextvars.copy_context()

@@ -6,12 +6,12 @@ each foreign layer, where the messages go to that layer instead of the server.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 from lamella.engine.exchange import EDGE, Exchange, SendError, says_gone
+from lamella.engine.loop import here
 from lamella.requests import Request
 from lamella.responses import Response
 
@@ -55,6 +55,7 @@ async def serve(respond: Respond, scope: Scope, receive: Receive, send: Send) ->
     request._direct = True
     scope[EDGE] = request
     error: BaseException | None = None  # what the response reports, or what went wrong instead
+    response: Response | None = None
     try:
         response = await respond(request)
         if request._exchange is None and _is_plain(response):
@@ -62,6 +63,7 @@ async def serve(respond: Respond, scope: Scope, receive: Receive, send: Send) ->
         elif not isinstance(response, Sent):
             exchange = _exchange_of(request)
             error = exchange.take(response)
+            response._ends_apart = not request._direct and exchange.ends_apart
             await response(scope, request.receive, exchange.send)
     except GeneratorExit:
         # The coroutine is thrown away: nothing may be awaited any more.
@@ -71,6 +73,8 @@ async def serve(respond: Respond, scope: Scope, receive: Receive, send: Send) ->
     except BaseException as exc:
         if error is None and not _exchange_of(request).explains(exc):
             error = exc
+            if response is not None:
+                await _tell_handlers(request, exc)
     if error is not None or request._exchange is not None:
         error = await _finish(request, _exchange_of(request), error)
     request._over = True
@@ -115,7 +119,7 @@ async def _finish(
     request: Request[Any], exchange: Exchange, error: BaseException | None
 ) -> BaseException | None:
     """Run what waits for the end, close what is open, log the outcome; the error to be raised."""
-    exchange.cancelled = isinstance(error, asyncio.CancelledError)
+    exchange.cancelled = error is not None and here().is_cancellation(error)
     errors = [] if error is None else [error]
     if exchange.outer is None and exchange.client_left:
         _logger.debug("the client left before the response to %s was complete", _named(request))
@@ -130,6 +134,7 @@ async def _finish(
                 await background()
             except Exception as exc:
                 errors.append(exc)
+                await _tell_handlers(request, exc)
             except BaseException as exc:
                 errors.append(exc)
                 break
@@ -139,17 +144,26 @@ async def _finish(
         await exchange.tell(error)
     except BaseException as exc:
         errors.append(exc)
+    for response in exchange.claimed:
+        response.give_back()
     exchange.over = True
     exchange.feed = None  # it refers back to the request
-    for inbound in exchange.inbounds:
+    for resource in (*exchange.forms, *exchange.inbounds):
         try:
-            await inbound.close()
+            await resource.close()
         except BaseException as exc:
             errors.append(exc)
     chosen = _chosen(errors)
     if exchange.outer is None and isinstance(chosen, Exception):
         _errors.error("unhandled error in %s", _named(request), exc_info=chosen)
     return chosen
+
+
+async def _tell_handlers(request: Request[Any], exc: BaseException) -> None:
+    """Tell the handlers of unhandled errors of one that comes too late to be answered."""
+    if isinstance(exc, Exception):
+        for told in reversed(request._error_handlers):
+            await told(request, exc)
 
 
 def _named(request: Request[Any]) -> str:
@@ -163,11 +177,12 @@ def _chosen(errors: list[BaseException]) -> BaseException | None:
     if not errors:
         return None
     chosen = errors[0]
+    is_cancellation = here().is_cancellation
     for error in errors:
-        if isinstance(error, asyncio.CancelledError):
+        if is_cancellation(error):
             chosen = error
             break
     for error in errors:
-        if error is not chosen and not isinstance(error, asyncio.CancelledError):
+        if error is not chosen and not is_cancellation(error):
             _errors.error("an error while an exchange was closed", exc_info=error)
     return chosen

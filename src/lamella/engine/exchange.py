@@ -6,13 +6,14 @@ is out. Most requests leave nothing, so it is made when something first has to b
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from lamella._inspect import describe
+from lamella.engine.contexts import kept
+from lamella.engine.loop import calmly, here
 from lamella.exceptions import ClientDisconnect, ResponseStartedError
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ class Exchange:
         feed: of the foreign app that runs for this exchange, if one does.
         held: responses that were made, in order: each is closed when the exchange is over.
         backgrounds: background tasks of all responses, in the order the responses were made.
+        claimed: responses of handlers, to be given back as they were when the exchange is over.
         inbounds: every inbound made for this exchange.
+        forms: those whose files are closed at the very end, after background tasks.
     """
 
     feed: Feed | None = None
@@ -96,7 +99,9 @@ class Exchange:
     # Tuples: most exchanges leave them empty.
     held: tuple[Any, ...] = ()
     backgrounds: tuple[Callable[[], Awaitable[None]], ...] = ()
+    claimed: tuple[Any, ...] = ()
     inbounds: tuple[Inbound, ...] = ()
+    forms: tuple[Any, ...] = ()
     _decorators: tuple[Callable[[Any], None], ...] = ()
     _callbacks: tuple[Callable[[Outcome], Awaitable[None] | None], ...] = ()
 
@@ -108,10 +113,13 @@ class Exchange:
     # -- what is left with the exchange --------------------------------------------------------
 
     def hold(self, response: Any) -> None:
-        """Keep a response that goes on to a layer: its background task, its sources of body."""
+        """Keep a response that goes on to a layer: its background task, its sources of body.
+
+        The task will run in the context of now, whatever the layers reset before.
+        """
         background = response.background
         if background is not None:
-            self.backgrounds += (background,)
+            self.backgrounds += (kept(background),)
             response.background = None
         if not any(held is response for held in self.held):
             self.keep(response)
@@ -135,6 +143,11 @@ class Exchange:
                 self.outer.failure = error
         return error
 
+    @property
+    def ends_apart(self) -> bool:
+        """Whether the end of a whole response goes out as a message of its own (`Response`)."""
+        return self.outer is None and bool(self.backgrounds or self.inbounds)
+
     async def finish_late(self) -> None:
         """Close and run what a task has left that outlived the exchange: nobody else will."""
         errors = await self.close_held()
@@ -150,11 +163,10 @@ class Exchange:
         held, self.held = self.held, ()
         for response in reversed(held):
             try:
-                await response.aclose()
-            except asyncio.CancelledError as exc:
-                self.cancelled = True  # so what is still open is cancelled and not waited for
-                errors.append(exc)
+                await (calmly(response.aclose) if self.cancelled else response.aclose())
             except BaseException as exc:
+                if here().is_cancellation(exc):
+                    self.cancelled = True  # so what is still open is cancelled and not waited for
                 errors.append(exc)
         return errors
 
@@ -206,7 +218,8 @@ class Exchange:
             try:
                 told = callback(outcome)
                 if inspect.isawaitable(told):
-                    await told
+                    with here().calm():
+                        await told
             except Exception:
                 _logger.exception("after_response callback %s failed", describe(callback))
 

@@ -7,19 +7,20 @@ told of a client that leaves, and then at most ``READ_AHEAD`` bytes.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from zlib import crc32
 
 from lamella._inspect import describe
-from lamella.exceptions import BodyConsumedError, ClientDisconnect, HTTPException
+from lamella.engine.loop import here, settled, wake
+from lamella.exceptions import BodyConsumedError, BodyTooLargeError, ClientDisconnect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
 
+    from lamella.engine.loop import Task, Waiter
     from lamella.types import Message, Receive
 
     Told = Callable[[Exception | None], None]
@@ -48,6 +49,8 @@ class Inbound:
 
     Attributes:
         body: the whole body once somebody asked for it whole, else None.
+        form: the form that the body was parsed as, for every later reader; or what the request
+            keeps in its place.
         disconnected: whether the client is known to be gone.
         limit: the most bytes of body accepted; more is a 413. None: no limit.
         content_length: what the request's header announced, where a limit was set.
@@ -72,6 +75,7 @@ class Inbound:
         "body",
         "content_length",
         "disconnected",
+        "form",
         "limit",
     )
 
@@ -87,11 +91,12 @@ class Inbound:
         self._taken = 0
         self._checksum = 0
         self._reader: object = None
-        self._waiters: tuple[asyncio.Future[None], ...] = ()
+        self._waiters: tuple[Waiter, ...] = ()
         self._subscribers: tuple[Told, ...] = ()
-        self._watcher: asyncio.Task[None] | None = None
+        self._watcher: Task | None = None
         self._failure: Exception | None = None
         self.body: bytes | None = None
+        self.form: object = None
         self.disconnected = False
         self.limit: int | None = None
         self.content_length: int | None = None
@@ -109,7 +114,7 @@ class Inbound:
         Raises:
             ClientDisconnect: the client left before the last byte.
             BodyConsumedError: a part of the body was streamed away before.
-            HTTPException: 413, the body is larger than ``limit``.
+            BodyTooLargeError: the body is larger than ``limit``.
         """
         while self.body is None:
             if self._taken:
@@ -134,7 +139,7 @@ class Inbound:
 
         Raises:
             ClientDisconnect: the client left before the last byte.
-            HTTPException: 413, the body is larger than ``limit``.
+            BodyTooLargeError: the body is larger than ``limit``.
         """
         while True:
             self._check_limit()
@@ -183,7 +188,7 @@ class Inbound:
 
     def _check_limit(self) -> None:
         if self.limit is not None and self.exceeds_limit:
-            raise HTTPException(413, "Content Too Large")
+            raise BodyTooLargeError
 
     def _consumed(self) -> BodyConsumedError:
         reader = self._reader if isinstance(self._reader, Reader) else describe(self._reader)
@@ -192,6 +197,12 @@ class Inbound:
             " of it away; read it there with `await request.body()`, which keeps it for every"
             " later reader."
         )
+
+    def restore(self, body: bytes) -> None:
+        """Keep a body that was taken whole by somebody who needs it no more."""
+        self.body = body
+        self._taken = 0
+        self._give_back(body)
 
     def _give_back(self, body: bytes) -> None:
         """Tell the inbounds further out of a body that was read whole through them."""
@@ -218,7 +229,7 @@ class Inbound:
             self._leave()
         elif feed is None:
             self.watch()
-            await asyncio.sleep(0)  # the watcher's turn
+            await here().turn()  # the watcher's turn
         return self.disconnected
 
     async def wait_disconnected(self) -> None:
@@ -258,7 +269,7 @@ class Inbound:
             if feed.ended or feed.inbound.disconnected:
                 self._leave()
         elif self._watcher is None and not self.disconnected:
-            self._watcher = asyncio.get_running_loop().create_task(self._watch())
+            self._watcher = here().spawn(self._watch())
 
     async def _watch(self) -> None:
         try:
@@ -290,7 +301,7 @@ class Inbound:
         """Why the client cannot be watched any more, if so: the server's error."""
         return self._failure if self._feed is None else self._feed.inbound.failure
 
-    def stop(self) -> asyncio.Task[None] | None:
+    def stop(self) -> Task | None:
         """End the watcher, if there is one; the task that is ending."""
         watcher, self._watcher = self._watcher, None
         if watcher is None or watcher.done():
@@ -337,15 +348,14 @@ class Inbound:
             self._complete = not message.get("more_body", False)
 
     async def _news(self) -> None:
-        waiter = asyncio.get_running_loop().create_future()
+        waiter = here().waiter()
         self._waiters += (waiter,)
         await waiter
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, ()
         for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+            wake(waiter)
 
     # -- for feeds -----------------------------------------------------------------------------
 
@@ -460,7 +470,7 @@ class Feed:
 
 async def _told(source: Inbound | Feed, inbound: Inbound) -> None:
     """Wait until a source tells that the client left."""
-    told: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+    told = here().waiter()
 
     def tell(failure: Exception | None) -> None:
         if not told.done():
@@ -471,24 +481,8 @@ async def _told(source: Inbound | Feed, inbound: Inbound) -> None:
     try:
         if inbound.disconnected:
             return
-        failure = inbound.failure or await told
+        failure: Exception | None = inbound.failure or await told
     finally:
         source.unsubscribe(tell)
     if failure is not None:
         raise failure
-
-
-async def settled(task: asyncio.Task[None]) -> None:
-    """Wait for a task's end, whatever happens to the caller meanwhile.
-
-    A cancellation that arrives while waiting cancels the task too, and is raised once it is done.
-    """
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait((task,))
-        except asyncio.CancelledError as exc:
-            task.cancel()
-            cancelled = exc
-    if cancelled is not None:
-        raise cancelled

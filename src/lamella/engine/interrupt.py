@@ -2,18 +2,21 @@
 
 Floor 1. Like ``asyncio.timeout``, but fired by the inbound instead of a clock: the block gets one
 cancellation, its ``finally`` blocks may await in peace, and the cancellation ends with the block.
+On trio it is like ``trio.move_on_after``: what a ``finally`` block awaits has to be shielded.
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
+
+from lamella.engine.loop import here
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
     from lamella.engine.inbound import Inbound
+    from lamella.engine.loop import Block
 
 
 class Interrupt:
@@ -24,18 +27,15 @@ class Interrupt:
             then been swallowed; a cancellation from anywhere else still passes.
     """
 
-    __slots__ = ("_cancelling", "_inbound", "_task", "fired")
+    __slots__ = ("_block", "_inbound", "fired")
+    _block: Block
 
     def __init__(self, inbound: Inbound) -> None:
         self._inbound = inbound
         self.fired = False
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("Expected to run in an asyncio task; there is no current task.")
-        self._task = task
-        self._cancelling = task.cancelling()
+        self._block = here().block()
         self._inbound.subscribe(self._fire)
         self._inbound.watch()
         return self
@@ -44,9 +44,8 @@ class Interrupt:
         if failure is not None:
             return  # the watch failed, which does not say that the client left
         # A block that reads the disconnect itself learns of it by ClientDisconnect.
-        if not self.fired and asyncio.current_task() is not self._task:
-            self.fired = True
-            self._task.cancel()
+        if not self.fired:
+            self.fired = self._block.stop()
 
     def __exit__(
         self,
@@ -55,6 +54,4 @@ class Interrupt:
         traceback: TracebackType | None,
     ) -> bool:
         self._inbound.unsubscribe(self._fire)
-        if not self.fired:
-            return False
-        return self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError
+        return self._block.end(kind, exc, traceback)
