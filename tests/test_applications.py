@@ -755,3 +755,17 @@ def test_starlette_at_a_host():
     app = Lamella(routes=[Host("s.example", app=inner)], middleware=[tag("a")])
     assert 200 == answer(app, headers=[("host", "s.example")]).status
     assert 404 == answer(app).status
+
+
+def test_the_built_in_layers_are_declared_as_any_other(monkeypatch):
+    """Error reporters hook into declarations, to get at every class of a stack."""
+    declared = []
+    declare = Middleware.__init__
+
+    def noted(self, cls, *args, **kwargs):
+        declared.append(cls.__name__)
+        declare(self, cls, *args, **kwargs)
+
+    monkeypatch.setattr(Middleware, "__init__", noted)
+    Lamella().build_middleware_stack()
+    assert ["ExceptionMiddleware", "ServerErrorMiddleware"] == declared

@@ -2,18 +2,27 @@
 
 import asyncio
 import contextlib
+import copy
 import functools
+import re
 import warnings
 
 import pytest
 
+from lamella import applications, background, middleware, routing
 from lamella.applications import Lamella
 from lamella.background import BackgroundTask
 from lamella.convertors import Convertor, register_url_convertor
 from lamella.engine.service import service_of
-from lamella.exceptions import NoResponseError, StackError, StarletteDeprecationWarning
+from lamella.exceptions import (
+    HTTPException,
+    NoResponseError,
+    StackError,
+    StarletteDeprecationWarning,
+)
 from lamella.middleware import Middleware, compose
 from lamella.middleware.base import BaseHTTPMiddleware
+from lamella.middleware.exceptions import ExceptionMiddleware
 from lamella.responses import PlainTextResponse, Response, StreamingResponse
 from lamella.routing import (
     BaseRoute,
@@ -23,10 +32,12 @@ from lamella.routing import (
     NoMatchFound,
     Route,
     Router,
+    WebSocketRoute,
     compile_path,
     get_name,
     replace_params,
     request_response,
+    websocket_session,
 )
 from tests.parity.drive import answer, ask, exchange, http_scope, lifetime, websocket_scope
 
@@ -608,6 +619,14 @@ def test_redirect_never_leaves_the_host(path):
     location = reply.headers["location"]
     target = urljoin("http://testserver/here", location.replace("\\", "/"))
     assert target.startswith("http://testserver/"), location
+
+
+def test_redirect_goes_by_the_path_below_the_root_path():
+    """A root path that ends in a slash is not what the slash is about."""
+    app = Lamella(routes=[Route("/", say("home"))])
+    reply = answer(app, "/sub/", root_path="/sub/")
+    assert (307, "/sub//") == (reply.status, reply.headers["location"])
+    assert "home" == answer(app, "/sub//", root_path="/sub/").text
 
 
 def test_redirect_ignores_the_host_header():
@@ -1203,6 +1222,371 @@ def test_websocket_scope_reaches_a_route_that_matches_it():
     for path in ("/ws", "/m/x"):
         reply = asyncio.run(exchange(app, websocket_scope(path)))
         assert 4001 == reply.messages[0]["code"]
+
+
+# -- WebSocketRoute --------------------------------------------------------------------------------
+
+
+def tell(code):
+    """A websocket endpoint that closes with a code, and tells the path parameters."""
+
+    async def socket(websocket):
+        reason = ",".join(f"{name}={value}" for name, value in websocket.path_params.items())
+        await websocket.close(code, reason)
+
+    return socket
+
+
+def closed(app, path, **scope):
+    """The code and the reason that a websocket is closed with."""
+    scope = websocket_scope(path, **scope)
+    reply = asyncio.run(exchange(app, scope, [{"type": "websocket.connect"}]))
+    assert reply.error is None
+    (message,) = reply.messages
+    return message["code"], message["reason"]
+
+
+def test_first_websocket_route_that_matches_wins():
+    """Routes for requests are none of its candidates, nor the other way round."""
+    router = Router(
+        [
+            Route("/a", say("http")),
+            WebSocketRoute("/a", tell(4001)),
+            WebSocketRoute("/{x}", tell(4002)),
+            WebSocketRoute("/{n:int}/deep", tell(4003)),
+            Mount("/m/{k}", routes=[WebSocketRoute("/{x}", tell(4004))]),
+            Host("{h}.example.org", Router([WebSocketRoute("/{x:path}", tell(4005))])),
+        ]
+    )
+    assert (4001, "") == closed(router, "/a")
+    assert (4002, "x=b") == closed(router, "/b")
+    assert (4003, "n=7") == closed(router, "/7/deep")
+    assert (4004, "k=1,x=2") == closed(router, "/m/1/2")
+    host = [("host", "H.example.org:80")]
+    assert (4005, "h=h,x=x/y") == closed(router, "/x/y", headers=host)
+    for path in ("/x/deep", "/", "/a/", "/7/deep\n"):
+        assert 1000 == closed(router, path)[0]
+    assert "http" == answer(router, "/a").text
+    assert 404 == answer(router, "/b").status
+
+
+def test_websocket_is_not_redirected_for_a_slash():
+    """Nothing in the handshake would be followed."""
+    assert 1000 == closed(Router([WebSocketRoute("/a", tell(4001))]), "/a/")[0]
+
+
+def test_finding_a_websocket_route_does_not_ask_every_route(monkeypatch):
+    """The index serves both kinds."""
+    asked = []
+    matches = WebSocketRoute.matches
+
+    def counting(self, scope):
+        asked.append(self.path)
+        return matches(self, scope)
+
+    monkeypatch.setattr(WebSocketRoute, "matches", counting)
+    router = Router([WebSocketRoute(f"/r{number}/{{x}}", tell(4001)) for number in range(500)])
+    assert (4001, "x=1") == closed(router, "/r321/1")
+    assert ["/r321/{x}"] == asked
+
+
+def test_layers_of_a_websocket_route_are_around_it_alone():
+    """Pure ones; dispatch layers let it through."""
+    seen = []
+
+    class Sees:
+        def __init__(self, app, word):
+            self.app = app
+            self.word = word
+
+        async def __call__(self, scope, receive, send):
+            seen.append(self.word)
+            await self.app(scope, receive, send)
+
+    def layers(word):
+        return [Middleware(Sees, word + "1"), tag("x"), Middleware(Sees, word + "2")]
+
+    router = Router(
+        [
+            Mount(
+                "/m",
+                routes=[WebSocketRoute("/a", tell(4001), middleware=layers("route"))],
+                middleware=layers("mount"),
+            ),
+            WebSocketRoute("/b", tell(4002)),
+        ],
+        middleware=layers("router"),
+    )
+    assert 4002 == closed(router, "/b")[0]
+    assert ["router1", "router2"] == seen
+    assert 4001 == closed(router, "/m/a")[0]
+    assert ["router1", "router2", "mount1", "mount2", "route1", "route2"] == seen[2:]
+
+
+def test_websocket_route_takes_an_asgi_app():
+    """A class's object, or a class whose objects can be awaited."""
+
+    class App:
+        async def __call__(self, scope, receive, send):
+            await send({"type": "websocket.close", "code": 4001, "reason": scope["path"]})
+
+    assert (4001, "/a") == closed(Router([WebSocketRoute("/a", App())]), "/a")
+
+
+def test_websocket_route_takes_partials_and_methods():
+    """They are functions."""
+
+    class Chat:
+        async def join(self, websocket, code=4001):
+            await websocket.close(code, "joined")
+
+    join = functools.partial(Chat().join, code=4002)
+    router = Router([WebSocketRoute("/a", Chat().join), WebSocketRoute("/b", join, name="b")])
+    assert (4001, "joined") == closed(router, "/a")
+    assert (4002, "joined") == closed(router, "/b")
+
+
+def test_websocket_endpoint_that_is_not_async_is_told_so():
+    """It is named."""
+
+    def endpoint(websocket):
+        return None
+
+    reply = asyncio.run(exchange(Router([WebSocketRoute("/", endpoint)]), websocket_scope()))
+    assert "endpoint" in str(reply.error)
+    assert "`async def`" in str(reply.error)
+
+
+def test_websocket_route_has_a_url():
+    """With the scheme of websockets."""
+    route = WebSocketRoute("/a/{n:int}", tell(4001), name="chat")
+    app = Lamella(routes=[Mount("/m", routes=[route], name="m")])
+    url = app.url_path_for("m:chat", n=7)
+    assert ("/m/a/7", "websocket") == (url, url.protocol)
+    assert "wss://example.org/m/a/7" == str(url.make_absolute_url("https://example.org"))
+    for name, params in (("other", {"n": 7}), ("chat", {}), ("chat", {"n": 7, "m": 8})):
+        with pytest.raises(NoMatchFound):
+            route.url_path_for(name, **params)
+
+
+def test_websocket_routes_compare_and_print():
+    """As Starlette's."""
+    endpoint = tell(4001)
+    route = WebSocketRoute("/a", endpoint)
+    assert route == WebSocketRoute("/a", endpoint, name="other")
+    assert route not in (WebSocketRoute("/b", endpoint), WebSocketRoute("/a", tell(1)), 1)
+    assert "WebSocketRoute(path='/a', name='socket')" == repr(route)
+    assert 1 == len({route, route})
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: WebSocketRoute("a", tell(1)), ["'/'", "'a'"]),
+        (lambda: WebSocketRoute("/a", 1), ["'/a'", "1"]),
+        (lambda: WebSocketRoute("/a", tell(1), middleware=[1]), ["WebSocketRoute('/a')", "1"]),
+        (lambda: WebSocketRoute("/{a}/{a}", tell(1)), ["'a'", "more than once"]),
+    ],
+)
+def test_wrong_websocket_route_is_told_when_it_is_made(make, words):
+    """With what is wrong."""
+    with pytest.raises((TypeError, AssertionError)) as caught:
+        make()
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_websocket_routes_are_added_by_method():
+    """To a router, and to an application."""
+    app = Lamella()
+    app.add_websocket_route("/a", tell(4001), name="a")
+    app.router.add_websocket_route("/b", tell(4002))
+    assert [4001, 4002] == [closed(app, path)[0] for path in ("/a", "/b")]
+    assert "/a" == app.url_path_for("a")
+
+
+def test_websocket_route_alone_is_an_app():
+    """A contrived case, but Starlette has it."""
+    route = WebSocketRoute("/a", tell(4001))
+    assert [4001, 1000] == [closed(route, path)[0] for path in ("/a", "/b")]
+    assert (404, "Not Found") == ((reply := answer(route, "/a")).status, reply.text)
+
+
+# -- what other packages lean on -------------------------------------------------------------------
+
+
+def from_outside(cls, path, app, **attributes):
+    """A route whose `__init__` never runs, as FastAPI makes its own."""
+    route = cls.__new__(cls)
+    route.path, route.app, route.endpoint, route.name = path, app, app, "outside"
+    route.path_regex, route.path_format, route.param_convertors = compile_path(path)
+    for name, value in attributes.items():
+        setattr(route, name, value)
+    return route
+
+
+def test_routes_work_without_their_init():
+    """All attributes are set from outside."""
+
+    class Own(Route):
+        def __init__(self):
+            pass
+
+    route = from_outside(Own, "/a/{x}", request_response(params), methods={"GET"})
+    socket = from_outside(WebSocketRoute, "/a/{x}", websocket_session(tell(4001)))
+    app = Lamella(routes=[route, socket], middleware=[tag("a")])
+    assert ("{'x': '1'}", "a") == ((r := answer(app, "/a/1")).text, r.headers["x-tags"])
+    assert 405 == answer(app, "/a/1", "POST").status
+    assert (4001, "x=1") == closed(app, "/a/1")
+    assert ["/a/1", "/a/1"] == [r.url_path_for("outside", x=1) for r in (route, socket)]
+    route.methods = None
+    assert 200 == answer(app, "/a/1", "POST").status
+    route.app = request_response(say("other"))
+    socket.app = websocket_session(tell(4002))
+    assert ("other", 4002) == (answer(app, "/a/1").text, closed(app, "/a/1")[0])
+
+
+def test_copy_of_a_mount_may_be_put_elsewhere():
+    """FastAPI makes one for each place a router is included in."""
+    inner = Router([Route("/x", say("x"), name="x"), WebSocketRoute("/ws", tell(4001))])
+    first = Mount("/a/{n}", app=inner, name="m", middleware=[tag("layer")])
+    second = copy.copy(first)
+    second.path = "/b"
+    second.path_regex, second.path_format, second.param_convertors = compile_path("/b/{path:path}")
+    app = Lamella(routes=[first, second])
+    for path in ("/a/1", "/b"):
+        assert "layer" == answer(app, f"{path}/x").headers["x-tags"]
+        assert 4001 == closed(app, f"{path}/ws")[0]
+    assert ["/a/1/x", "/b/x"] == [first.url_path_for("m:x", n=1), second.url_path_for("m:x")]
+
+
+def test_patterns_may_be_regular_expressions():
+    """`path_regex` is public, and Starlette's is one."""
+    app = Lamella(
+        routes=[
+            from_outside(
+                Route,
+                "/a/{n:int}",
+                request_response(params),
+                methods={"GET"},
+                path_regex=re.compile("^/a/(?P<n>[0-9]+)$"),
+            ),
+            from_outside(
+                WebSocketRoute,
+                "/a/{n:int}",
+                websocket_session(tell(4001)),
+                path_regex=re.compile("^/a/(?P<n>[0-9]+)$"),
+            ),
+            Mount("/m", routes=[Route("/x", params)]),
+            Host("{h}.org", Router([Route("/{y:path}", params)])),
+        ]
+    )
+    app.routes[2].path_regex = re.compile("^/n(?P<path>/.*)$")
+    app.routes[2].param_convertors = compile_path("/m/{path:path}")[2]
+    app.routes[3].host_regex = re.compile("^(?P<h>[a-z]+)[.]org$", re.IGNORECASE)
+    assert "{'n': 7}" == answer(app, "/a/7").text
+    assert (4001, "n=7") == closed(app, "/a/7")
+    assert [404, 404, 404] == [
+        answer(app, path).status for path in ("/a/x", "/m/x", "/a/" + "1" * 5000)
+    ]
+    assert "{'h': 'example', 'y': 'z'}" == answer(app, "/z", headers=[("host", "Example.org")]).text
+
+
+def test_names_of_the_module_are_looked_up_when_a_route_is_made(monkeypatch):
+    """Packages that watch endpoints put functions of their own in their place."""
+    made = []
+
+    def watching(original):
+        def make(func):
+            made.append(func)
+            return original(func)
+
+        return make
+
+    for name in ("request_response", "websocket_session"):
+        monkeypatch.setattr(routing, name, watching(getattr(routing, name)))
+    endpoint, socket = say("x"), tell(4001)
+    app = Lamella(routes=[Route("/", endpoint), WebSocketRoute("/", socket)])
+    assert [endpoint, socket] == made
+    assert ("x", 4001) == (answer(app, "/").text, closed(app, "/")[0])
+
+
+def test_methods_replaced_on_classes_take_effect(monkeypatch):
+    """For all objects, those made before among them."""
+    calls = []
+
+    def watch(cls, name):
+        original = getattr(cls, name)
+
+        if asyncio.iscoroutinefunction(original):
+
+            async def watched(self, *args, **kwargs):
+                calls.append(f"{cls.__name__}.{name}")
+                return await original(self, *args, **kwargs)
+        else:
+
+            def watched(self, *args, **kwargs):
+                calls.append(f"{cls.__name__}.{name}")
+                return original(self, *args, **kwargs)
+
+        monkeypatch.setattr(cls, name, watched)
+
+    async def endpoint(request):
+        return PlainTextResponse("x", background=BackgroundTask(calls.append, "task"))
+
+    inner = Lamella(routes=[Route("/", endpoint), WebSocketRoute("/ws", tell(4001))])
+    watch(applications.Starlette, "__call__")
+    watch(middleware.Middleware, "__init__")
+    watch(background.BackgroundTask, "__call__")
+    watch(ExceptionMiddleware, "__init__")
+    app = Lamella(routes=[Mount("/m", app=inner)], middleware=[Middleware(Pure)])
+    assert ("x", 4001) == (answer(app, "/m/").text, closed(app, "/m/ws")[0])
+    assert {
+        "Lamella.__call__": 4,
+        "ExceptionMiddleware.__init__": 2,
+        "BackgroundTask.__call__": 1,
+        "task": 1,
+    } == {call: calls.count(call) for call in calls if call != "Middleware.__init__"}
+    assert "Middleware.__init__" in calls
+
+
+def test_handlers_rewritten_in_the_layer_are_used(monkeypatch):
+    """`ExceptionMiddleware._exception_handlers` is a dict by class; a library wraps each of them."""
+    seen = []
+    original = ExceptionMiddleware.__init__
+
+    def init(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        for kind, handler in list(self._exception_handlers.items()):
+            self._exception_handlers[kind] = watching(handler)
+
+    def watching(handler):
+        async def watched(conn, exc):
+            seen.append(type(exc).__name__)
+            return await handler(conn, exc)
+
+        return watched
+
+    async def fails(request):
+        raise HTTPException(418)
+
+    async def socket(websocket):
+        raise HTTPException(403)
+
+    monkeypatch.setattr(ExceptionMiddleware, "__init__", init)
+    app = Lamella(routes=[Route("/", fails), WebSocketRoute("/", socket)])
+    assert (418, 1008) == (answer(app, "/").status, closed(app, "/")[0])
+    assert ["HTTPException", "HTTPException"] == seen
+
+
+def test_private_names_of_starlette_are_where_they_are_looked_for():
+    """They are the package's own."""
+    from lamella import _exception_handler, _inspect, _paths, _utils, concurrency
+
+    assert _utils.get_route_path is _paths.get_route_path
+    assert _utils.is_async_callable is _inspect.is_async_callable
+    assert _utils.create_collapsing_task_group is concurrency.create_collapsing_task_group
+    assert _exception_handler.run_in_threadpool is concurrency.run_in_threadpool
+    assert callable(_exception_handler.wrap_app_handling_exceptions)
 
 
 def test_router_with_its_own_call_is_foreign():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from lamella._inspect import describe, is_async_callable
 from lamella.concurrency import run_in_threadpool
+from lamella.engine.bridge import Bridge
 from lamella.exceptions import HTTPException, NoResponseError
 from lamella.responses import PlainTextResponse, Response
 
@@ -29,6 +30,10 @@ class Handlers(Protocol):
 
     def find(self, request: Request[Any], exc: Exception) -> ExceptionHandler | None:
         """The handler for an exception, or None if it goes unhandled."""
+        ...
+
+    def registered(self, exc: Exception) -> ExceptionHandler | None:
+        """The handler registered for an exception, or None."""
         ...
 
 
@@ -57,21 +62,49 @@ async def answer(handler: ExceptionHandler, request: Request[Any], exc: Exceptio
     Raises:
         NoResponseError: the handler returned something else than a response.
     """
-    call = cast("Any", handler)
-    if is_async_callable(call):
-        response = await call(request, exc)
-    else:
-        response = await run_in_threadpool(call, request, exc)
+    response = await run_handler(handler, request, exc)
     if not isinstance(response, Response):
         raise NoResponseError(
             f"Expected a Response from the exception handler {describe(handler)}, got {response!r}."
         )
     _shorten(exc)
+    return await _taken_over(response, request)
+
+
+async def _taken_over(response: Response, request: Request[Any]) -> Response:
+    """A handler's response for the layers to change, which may be one object for many requests."""
+    exchange = None if request._direct and not response._delicate else request.exchange
+    if exchange is None:
+        return response
+    if response._sends_itself and not request._direct:
+        return await Bridge(response).run(request)
+    response = response.claimed()
+    exchange.claimed += (response,)
+    if response._delicate:
+        await response.settle(request.scope)
+        exchange.hold(response)
     return response
 
 
+async def run_handler(handler: ExceptionHandler, conn: Any, exc: Exception) -> Any:
+    """Run a handler for a request or a websocket, sync ones in the thread pool."""
+    call = cast("Any", handler)
+    if is_async_callable(call):
+        outcome = await call(conn, exc)
+    else:
+        outcome = await run_in_threadpool(call, conn, exc)
+    _shorten(exc)
+    return outcome
+
+
 def _shorten(exc: Exception) -> None:
-    """Drop the traceback of an exception object that is raised again and again: it only grows."""
+    """Drop the traceback of an exception object that is raised again and again: it only grows.
+
+    That of an ``HTTPException`` at once, as Starlette 1.10; any other may be reported later.
+    """
+    if isinstance(exc, HTTPException):
+        exc.__traceback__ = None
+        return
     traceback = exc.__traceback__
     for _ in range(_LONGEST_TRACEBACK):
         if traceback is None:

@@ -6,7 +6,7 @@ a changed import.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from lamella._inspect import describe, is_async_callable
 from lamella.datastructures import State
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lamella.responses import Response
     from lamella.routing import BaseRoute, OnDisconnect
     from lamella.types import ASGIApp, ExceptionHandler, Lifespan, Receive, Scope, Send
+    from lamella.websockets import WebSocket
 
     P = ParamSpec("P")
     _D = TypeVar("_D", bound=DispatchFunction)
@@ -110,11 +111,14 @@ class Lamella(Service):
                 server_error = handler
             else:
                 handlers[key] = handler
-        exceptions = ExceptionMiddleware(self.router, handlers=handlers, debug=self.debug)
+        # Declared like any other: error reporters hook into declarations to get at the classes.
+        innermost = Middleware(ExceptionMiddleware, handlers=handlers, debug=self.debug)
+        exceptions = cast("ExceptionMiddleware", fold(self.router, [innermost]))
         app = fold(exceptions, self.user_middleware)
         if self.max_body_size is not None:
             app = RequestBodyLimitMiddleware(app, max_body_size=self.max_body_size)
-        outermost = ServerErrorMiddleware(app, handler=server_error, debug=self.debug)
+        declared = Middleware(ServerErrorMiddleware, handler=server_error, debug=self.debug)
+        outermost = cast("ServerErrorMiddleware", fold(app, [declared]))
         if self.error_responses == "inside":
             exceptions.server_error = outermost.answer
         return outermost
@@ -160,13 +164,20 @@ class Lamella(Service):
         """The path of the first route of that name which takes exactly these parameters."""
         return self.router.url_path_for(name, **path_params)
 
-    def mount(self, path: str, app: ASGIApp, name: str | None = None) -> None:
-        """Serve everything below a path by an app."""
-        self.router.mount(path, app=app, name=name)
+    def mount(
+        self, path: str, app: ASGIApp, name: str | None = None, *, lifespan: bool | None = None
+    ) -> None:
+        """Serve everything below a path by an app, as a ``Mount``."""
+        # A router of a library's own may have the method as Starlette has it.
+        more = {} if lifespan is None else {"lifespan": lifespan}
+        self.router.mount(path, app=app, name=name, **more)
 
-    def host(self, host: str, app: ASGIApp, name: str | None = None) -> None:
-        """Serve a host by an app."""
-        self.router.host(host, app=app, name=name)
+    def host(
+        self, host: str, app: ASGIApp, name: str | None = None, *, lifespan: bool | None = None
+    ) -> None:
+        """Serve a host by an app, as a ``Host``."""
+        more = {} if lifespan is None else {"lifespan": lifespan}
+        self.router.host(host, app=app, name=name, **more)
 
     def add_middleware(
         self, middleware_class: _LayerFactory[P], *args: P.args, **kwargs: P.kwargs
@@ -231,6 +242,15 @@ class Lamella(Service):
         self.router.add_route(
             path, route, methods=methods, name=name, include_in_schema=include_in_schema
         )
+
+    def add_websocket_route(
+        self,
+        path: str,
+        route: Callable[[WebSocket[Any]], Awaitable[None]],
+        name: str | None = None,
+    ) -> None:
+        """Add a ``WebSocketRoute``."""
+        self.router.add_websocket_route(path, route, name=name)
 
 
 Starlette = Lamella

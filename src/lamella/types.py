@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from lamella.requests import Request
     from lamella.responses import Response
-
-    WebSocket = Any
+    from lamella.websockets import WebSocket
 
 __all__ = [
     "ASGIApp",

@@ -4,12 +4,14 @@ import asyncio
 
 import pytest
 
+from lamella.applications import Lamella
+from lamella.background import BackgroundTask
 from lamella.middleware.base import BaseHTTPMiddleware
 from lamella.middleware.errors import ServerErrorMiddleware
 from lamella.requests import Request
-from lamella.responses import PlainTextResponse
-from lamella.routing import request_response
-from tests.parity.drive import answer, ask, exchange, http_scope, websocket_scope
+from lamella.responses import PlainTextResponse, StreamingResponse
+from lamella.routing import Mount, Route, request_response
+from tests.parity.drive import answer, ask, exchange, http_scope, request, websocket_scope
 
 
 async def fails(request):
@@ -169,3 +171,67 @@ def test_error_below_a_dispatch_layer_is_answered():
         reply = ask(ServerErrorMiddleware(BaseHTTPMiddleware(app, dispatch=dispatch)))
         assert 500 == reply.status
         assert seen.pop() is reply.error
+
+
+def failing_late(where):
+    """An endpoint that answers, and fails when the response is under way or sent."""
+
+    async def fail():
+        raise LookupError(where)
+
+    async def pieces():
+        yield "a"
+        await fail()
+
+    async def foreign(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await fail()
+
+    async def endpoint(request):
+        if where == "background":
+            return PlainTextResponse("whole", background=BackgroundTask(fail))
+        return StreamingResponse(pieces())
+
+    return Mount("/", foreign) if where == "foreign" else Route("/", endpoint)
+
+
+async def passing(request, call_next):
+    return await call_next(request)
+
+
+@pytest.mark.parametrize("layers", [[], [passing]], ids=["direct", "layer"])
+@pytest.mark.parametrize("where", ["background", "stream", "foreign"])
+def test_handler_is_told_of_what_comes_too_late_to_be_answered(where, layers):
+    """Applications report errors there. What it returns is dropped."""
+    told = []
+
+    async def handler(request, exc):
+        told.append((request.url.path, exc))
+
+    app = Lamella(
+        routes=[failing_late(where)], middleware=layers, exception_handlers={Exception: handler}
+    )
+    reply = asyncio.run(request(app))
+    assert 200 == reply.messages[0]["status"]
+    assert [("/", reply.error)] == told
+    assert isinstance(reply.error, LookupError)
+
+
+def test_handler_that_fails_too_late_is_logged(caplog):
+    """The error that it was told of goes on, and what it makes is closed."""
+
+    async def pieces():
+        yield "never"
+
+    def handler(request, exc):
+        if exc.args == ("background",):
+            raise RuntimeError("the handler itself")
+        return StreamingResponse(pieces())
+
+    for where in ("background", "stream"):
+        app = Lamella(routes=[failing_late(where)], exception_handlers={500: handler})
+        reply = asyncio.run(request(app))
+        assert isinstance(reply.error, LookupError)
+    assert ["the handler itself"] == [
+        str(record.exc_info[1]) for record in caplog.records if "handler" in record.message
+    ]

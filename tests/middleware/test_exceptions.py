@@ -5,13 +5,15 @@ import traceback
 
 import pytest
 
+from lamella._outcomes import HANDLERS
 from lamella.applications import Lamella
 from lamella.background import BackgroundTask
 from lamella.exceptions import HTTPException, ResponseStartedError, StackError, WebSocketException
 from lamella.middleware.exceptions import ExceptionMiddleware
 from lamella.requests import Request
-from lamella.responses import PlainTextResponse
+from lamella.responses import FileResponse, PlainTextResponse
 from lamella.routing import Mount, Route, request_response
+from lamella.testclient import TestClient
 from tests.parity.drive import answer, ask, exchange, http_scope, websocket_scope
 
 
@@ -171,6 +173,37 @@ def test_other_scopes_pass():
     assert ["websocket", "lifespan"] == seen
 
 
+@pytest.mark.parametrize(
+    ("exc", "code"), [(WebSocketException(4001, "no"), 4001), (HTTPException(403), 1008)]
+)
+def test_default_handlers_close_a_websocket(exc, code):
+    """More of that in `tests/test_exception_handler.py`."""
+    reply = asyncio.run(exchange(ExceptionMiddleware(foreign(exc)), websocket_scope()))
+    assert (["websocket.close"], code) == (
+        [message["type"] for message in reply.messages],
+        reply.messages[0]["code"],
+    )
+    assert reply.error is None
+
+
+def test_handlers_of_the_layer_outside_are_put_back_after_a_websocket():
+    """For what is beside the one inside."""
+    seen = []
+
+    async def looks(scope, receive, send):
+        seen.append(scope.get(HANDLERS))
+
+    async def outside(scope, receive, send):
+        await looks(scope, receive, send)
+        await inner(scope, receive, send)
+        await looks(scope, receive, send)
+
+    inner = ExceptionMiddleware(looks)
+    outer = ExceptionMiddleware(outside)
+    asyncio.run(exchange(outer, websocket_scope()))
+    assert [outer, inner, outer] == seen
+
+
 def test_app_may_be_replaced():
     """The link is made anew."""
     layer = ExceptionMiddleware(foreign(Lost()))
@@ -286,3 +319,61 @@ def test_handlers_of_a_mounted_app_do_not_answer_for_layers_around_it(when):
         exception_handlers={Lost: told("outer")},
     )
     assert "outer x" == answer(outer, "/sub/").text
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_response_that_a_handler_returns_again_is_as_it_was(status):
+    """One object for all requests: what the layers of one did to it the next does not get."""
+    shared = PlainTextResponse("Sorry", status_code=status)
+
+    async def handler(request, exc):
+        return shared
+
+    async def failing(request):
+        raise RuntimeError
+
+    async def marking(request, call_next):
+        response = await call_next(request)
+        response.headers.append("x-mark", request.url.path)
+        return response
+
+    app = Lamella(
+        routes=[Route("/failing", failing)],
+        middleware=[marking],
+        exception_handlers={404: handler, RuntimeError: handler},
+    )
+    client = TestClient(app)
+    for _ in range(2):
+        path = "/failing" if status == 500 else "/none"
+        assert [path] == client.get(path).headers.get_list("x-mark")
+    assert "x-mark" not in shared.headers
+
+
+def test_file_that_a_handler_returns_is_settled_for_the_layers(tmp_path):
+    """A layer sees the status and the length that go out."""
+    page = tmp_path / "sorry.html"
+    page.write_text("Sorry")
+    seen = []
+
+    async def handler(request, exc):
+        return FileResponse(page, status_code=404)
+
+    async def looking(request, call_next):
+        response = await call_next(request)
+        seen.append((response.status_code, response.headers.get("content-length")))
+        return response
+
+    app = Lamella(middleware=[looking], exception_handlers={404: handler})
+    answer = TestClient(app).get("/none")
+    assert ([(404, "5")], "Sorry") == (seen, answer.text)
+
+
+def test_http_exception_that_was_answered_keeps_nothing_alive():
+    """It may be one object for all requests; nobody looks for the cause of a 401."""
+    refused = HTTPException(401)
+
+    async def endpoint(request):
+        raise refused
+
+    assert 401 == answer(Lamella(routes=[Route("/", endpoint)])).status
+    assert refused.__traceback__ is None

@@ -6,19 +6,22 @@ response was sent, so that servers log it and test clients raise it.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from lamella._debug_page import render_html, render_text
-from lamella._outcomes import answer
+from lamella._inspect import describe
+from lamella._outcomes import answer, run_handler
 from lamella.engine.stack import Layer
-from lamella.responses import HTMLResponse, PlainTextResponse
+from lamella.responses import HTMLResponse, PlainTextResponse, Response
 
 if TYPE_CHECKING:
     from lamella.requests import Request
-    from lamella.responses import Response
     from lamella.types import ASGIApp, ExceptionHandler
 
 __all__ = ["ServerErrorMiddleware"]
+
+_errors = logging.getLogger("lamella.error")
 
 
 class ServerErrorMiddleware(Layer):
@@ -40,13 +43,32 @@ class ServerErrorMiddleware(Layer):
 
     async def respond(self, request: Request[Any]) -> Response:
         """The service face."""
+        if self.handler is not None and self.tell not in request._error_handlers:
+            request._error_handlers += (self.tell,)
         try:
             return await self._inner(request)
         except Exception as exc:
             exchange = request.exchange
-            if exchange is not None and (exchange.explains(exc) or exchange.status is not None):
-                raise  # nobody to answer, or too late to
+            if exchange is not None and exchange.explains(exc):
+                raise  # nobody to answer
+            if exchange is not None and exchange.status is not None:
+                await self.tell(request, exc)
+                raise
             return await self.answer(request, exc)
+
+    async def tell(self, request: Request[Any], exc: Exception) -> None:
+        """Call the handler for an error that comes too late to be answered, as Starlette 1.10.
+
+        What it returns is dropped, and what it raises is logged.
+        """
+        if self.handler is None:
+            return
+        try:
+            made = await run_handler(self.handler, request, exc)
+            if isinstance(made, Response):
+                await made.aclose()
+        except Exception:
+            _errors.exception("the handler %s failed", describe(self.handler))
 
     async def answer(self, request: Request[Any], exc: Exception) -> Response:
         """The 500 response of an exception; it carries the exception to the edge."""

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from lamella._exception_handler import wrap_app_handling_exceptions
 from lamella._outcomes import HANDLERS, answer, http_exception, lookup
 from lamella.engine.stack import Layer
 from lamella.exceptions import HTTPException, ResponseStartedError, StackError, WebSocketException
+from lamella.websockets import WebSocket, WebSocketState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lamella.requests import Request
     from lamella.responses import Response
-    from lamella.types import ASGIApp, ExceptionHandler
+    from lamella.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
 __all__ = ["ExceptionMiddleware", "HTTPException"]
 
@@ -68,9 +70,13 @@ class ExceptionMiddleware(Layer):
                 )
             self._exception_handlers[key] = handler
 
+    def registered(self, exc: Exception) -> ExceptionHandler | None:
+        """The handler registered for an exception, or None."""
+        return lookup(self._status_handlers, self._exception_handlers, exc)
+
     def find(self, request: Request[Any], exc: Exception) -> ExceptionHandler | None:
-        """The handler for an exception, or None if it goes unhandled."""
-        handler = lookup(self._status_handlers, self._exception_handlers, exc)
+        """The handler for an exception of a request, or None if it goes unhandled."""
+        handler = self.registered(exc)
         if handler is None and self.server_error is not None:
             exchange = request.exchange
             if exchange is None or not exchange.explains(exc):
@@ -94,13 +100,28 @@ class ExceptionMiddleware(Layer):
             if outer is not None:  # an application mounted in another: its handlers end here
                 scope[HANDLERS] = outer
 
+    async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a websocket, whose exceptions the handlers answer; let the lifespan through."""
+        if scope["type"] != "websocket":
+            await self._app(scope, receive, send)
+            return
+        outer = scope.get(HANDLERS)
+        scope[HANDLERS] = self
+        websocket: WebSocket[Any] = WebSocket(scope, receive, send)
+        try:
+            await wrap_app_handling_exceptions(self._app, websocket)(scope, receive, send)
+        finally:
+            if outer is not None:
+                scope[HANDLERS] = outer
+
     async def http_exception(self, request: Request[Any], exc: Exception) -> Response:
         """Answer an ``HTTPException`` that no handler of the application is for."""
         return http_exception(request, exc)
 
-    async def websocket_exception(self, websocket: Any, exc: Exception) -> None:
-        """Close a websocket with the code of a ``WebSocketException``."""
-        if isinstance(exc, WebSocketException):
+    async def websocket_exception(self, websocket: WebSocket[Any], exc: Exception) -> None:
+        """Close a websocket with the code of a ``WebSocketException``, unless it is closed."""
+        state = getattr(websocket, "application_state", None)
+        if isinstance(exc, WebSocketException) and state is not WebSocketState.DISCONNECTED:
             await websocket.close(code=exc.code, reason=exc.reason)
 
 
