@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from io import BytesIO
 
 import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -529,6 +531,45 @@ async def test_rolled_file_is_closed_although_the_task_is_cancelled():
         scope.cancel()
         await UploadFile(file).close()
     assert file.closed
+
+
+@pytest.mark.anyio
+async def test_closed_file_is_not_closed_again():
+    """A form is closed when its exchange is over, and may have been closed before."""
+    file = Recorder()
+    await UploadFile(file).close()
+    threads = list(file.threads)
+    await UploadFile(file).close()
+    assert threads == file.threads
+
+
+@pytest.mark.anyio
+async def test_file_that_a_thread_is_working_on_is_closed_after_it(monkeypatch):
+    """A task may be cancelled and gone while its thread still moves the file to disk."""
+    running, go_on = threading.Event(), threading.Event()
+    spool = tempfile.SpooledTemporaryFile(max_size=10)
+    rollover = spool.rollover
+
+    def slow():
+        running.set()
+        assert go_on.wait(10)
+        rollover()
+
+    monkeypatch.setattr(spool, "rollover", slow)
+    upload = UploadFile(spool)
+    async with anyio.create_task_group() as group:
+        group.start_soon(upload.write, b"x" * 11)
+        await anyio.to_thread.run_sync(running.wait)
+        group.start_soon(upload.close)
+        await anyio.lowlevel.checkpoint()
+        assert not spool.closed
+        go_on.set()
+    assert [True, True] == [spool._rolled, spool.closed]
+
+
+def test_upload_in_memory_can_be_copied():
+    """It holds no lock before a thread is needed."""
+    assert b"abc" == copy.deepcopy(UploadFile(BytesIO(b"abc"))).file.read()
 
 
 def test_upload_says_what_it_is_as_in_starlette():

@@ -1,6 +1,7 @@
 """Requests: the scope and the body as Starlette reads them, and one body for all who read it."""
 
 import asyncio
+import contextlib
 import inspect
 import json
 
@@ -12,9 +13,15 @@ from starlette.applications import Starlette
 from starlette.routing import Mount as StarletteMount
 from starlette.routing import Route as StarletteRoute
 
-from lamella import requests
+from lamella import formparsers, requests
 from lamella.applications import Lamella
-from lamella.exceptions import BodyConsumedError, HTTPException, UsageError
+from lamella.exceptions import (
+    BodyConsumedError,
+    HTTPException,
+    MultiPartException,
+    UsageError,
+)
+from lamella.middleware import Middleware
 from lamella.requests import ClientDisconnect, HTTPConnection, Request, cookie_parser
 from lamella.responses import JSONResponse, PlainTextResponse
 from lamella.routing import Mount, NoMatchFound, Route
@@ -458,9 +465,10 @@ def test_request_made_by_hand_has_no_response_to_wait_for():
         Request(scope_of()).after_response(print)
 
 
-# --- forms, urlencoded
+# --- forms
 
 URLENCODED = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data; boundary=B"
 
 
 def form_of(body, content_type=URLENCODED, **limits):
@@ -471,7 +479,8 @@ def form_of(body, content_type=URLENCODED, **limits):
         half = len(body) // 2
         receive = incoming(body[:half], body[half:])
         try:
-            return (await Request(scope_of(headers), receive).form(**limits)).multi_items()
+            async with Request(scope_of(headers), receive).form(**limits) as form:
+                return form.multi_items()
         except HTTPException as exc:
             return exc.status_code, exc.detail
 
@@ -502,8 +511,21 @@ def test_form_is_read_as_starlette_reads_it(body, fields):
     assert fields == form_of(body)
 
 
+def multipart_of(*fields):
+    """A multipart body; a field is a name and its text, or bytes for a file."""
+    parts = [
+        f'--B\r\nContent-Disposition: form-data; name="{name}"'.encode()
+        + (b'; filename="f.txt"' if isinstance(value, bytes) else b"")
+        + b"\r\n\r\n"
+        + (value if isinstance(value, bytes) else value.encode())
+        + b"\r\n"
+        for name, value in fields
+    ]
+    return b"".join(parts) + b"--B--\r\n"
+
+
 def test_form_is_read_once():
-    """Every layer gets the same object; `async with` closes it."""
+    """Every layer gets the same object; by hand `async with` closes it."""
 
     async def main():
         request = Request(scope_of([("content-type", URLENCODED)]), incoming(b"a=1"))
@@ -512,6 +534,20 @@ def test_form_is_read_once():
             assert first is second
         assert b"a=1" == await request.body()
         await request.close()
+
+    asyncio.run(main())
+
+
+def test_form_made_by_hand_is_closed_by_its_block():
+    """There is no exchange that would do it."""
+
+    async def main():
+        body = multipart_of(("f", b"content"))
+        request = Request(scope_of([("content-type", MULTIPART)]), incoming(body))
+        await request.close()
+        async with request.form() as form:
+            assert b"content" == await form["f"].read()
+        assert form["f"].file.closed
 
     asyncio.run(main())
 
@@ -559,6 +595,23 @@ def test_limits_of_a_form_are_exact(body, limits, expected):
     assert (expected if isinstance(expected, list) else (400, expected)) == form_of(body, **limits)
 
 
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({}, 4),
+        ({"max_files": 2, "max_fields": 2, "max_part_size": 3}, 4),
+        ({"max_files": 1}, (400, "Too many files. Maximum number of files is 1.")),
+        ({"max_fields": 1}, (400, "Too many fields. Maximum number of fields is 1.")),
+        ({"max_part_size": 2}, (400, "Part exceeded maximum size of 2 bytes.")),
+    ],
+)
+def test_limits_reach_the_multipart_parser(limits, expected):
+    """All three; what they count is told with the parser's tests."""
+    body = multipart_of(("a", "123"), ("f", b"1234"), ("b", ""), ("g", b""))
+    found = form_of(body, MULTIPART, **limits)
+    assert expected == (len(found) if isinstance(found, list) else found)
+
+
 @pytest.mark.parametrize("unit", [b"a=1&", b"a&", b"=&", b"&", b"%", b"a=%41", b"+"])
 def test_hostile_form_takes_linear_time(unit):
     """Of many times 100,000 fields, or of one that is long: a 400 or a form, and soon."""
@@ -579,6 +632,390 @@ def test_form_of_100_000_fields_is_refused_over_an_application():
         sent[0]["status"],
         sent[1]["body"],
     )
+
+
+def test_names_of_starlettes_module_are_found_here():
+    """Packages import them from `requests`."""
+    for name in ("FormData", "Headers", "URL", "QueryParams", "State", "Address", "HTTPException"):
+        assert getattr(starlette_requests, name).__name__ == getattr(requests, name).__name__
+    assert [] == [name for name in requests.__all__ if not hasattr(requests, name)]
+    assert requests.MultiPartParser is formparsers.MultiPartParser
+
+
+def test_form_may_be_set_from_outside():
+    """And is read with `getattr`, before and after."""
+
+    async def main():
+        request = Request(scope_of([("content-type", MULTIPART)]), incoming(b"no form"))
+        assert request._form is None
+        with pytest.raises(MultiPartException):
+            await request.form()
+        assert request._form is None
+        request._form = form = requests.FormData([("a", "1")])
+        assert [form, form] == [await request.form(), request._form]
+        async with Request(request.scope, request.receive).form() as shared:
+            assert form is shared
+
+    asyncio.run(main())
+
+
+def test_replay_made_by_hand_may_say_that_the_stream_is_unread():
+    """As a monitoring package does it after it has read the body."""
+
+    async def main():
+        request = Request(scope_of([("content-type", URLENCODED)]), incoming(b"a=1"))
+        body = await request.body()
+        request._receive = incoming(body)
+        request._stream_consumed = False
+        assert request._stream_consumed is False
+        assert [("a", "1")] == (await request.form()).multi_items()
+        assert request._stream_consumed is True
+
+    asyncio.run(main())
+
+
+def test_form_is_read_from_the_body_that_was_kept():
+    """And leaves it there."""
+
+    async def main(content_type, body):
+        request = Request(scope_of([("content-type", content_type)]), incoming(body))
+        assert body == await request.body()
+        assert "1" == (await request.form())["a"]
+        assert [body, b""] == [chunk async for chunk in request.stream()]
+        await request.close()
+
+    asyncio.run(main(URLENCODED, b"a=1"))
+    asyncio.run(main(MULTIPART, multipart_of(("a", "1"), ("f", b"content"))))
+
+
+def test_body_after_a_multipart_form_is_an_error_that_names_the_reader():
+    """Its files went to disk; and nothing must not look like an empty body."""
+
+    async def reads_the_form(request):
+        return await request.form()
+
+    async def main():
+        body = multipart_of(("a", "1"))
+        request = Request(scope_of([("content-type", MULTIPART)]), incoming(body[:9], body[9:]))
+        form = await reads_the_form(request)
+        for read in (request.body, request.json, anext_of(request.stream), request.receive):
+            with pytest.raises(BodyConsumedError, match="reads_the_form.*test_requests.py"):
+                await read()
+        with pytest.raises(BodyConsumedError, match="reads_the_form"):
+            request.parts()
+        assert form is await request.form()
+
+    asyncio.run(main())
+
+
+def anext_of(stream):
+    """Make a function that reads a stream's first item."""
+
+    async def read():
+        return [chunk async for chunk in stream()]
+
+    return read
+
+
+def test_form_after_a_part_of_the_body_was_streamed_is_an_error():
+    """Also in the function that streamed it: the rest is no form."""
+
+    async def main():
+        body = multipart_of(("a", "1"))
+        request = Request(scope_of([("content-type", MULTIPART)]), incoming(body[:9], body[9:]))
+        async for _ in request.stream():
+            break
+        for read in (request.form, request.parts):
+            with pytest.raises(BodyConsumedError, match="main"):
+                await read()
+
+    asyncio.run(main())
+
+
+def test_form_that_could_not_be_read_is_refused_again():
+    """A layer may swallow the error; the endpoint must not get a 500 for it."""
+
+    async def swallow(request, call_next):
+        with contextlib.suppress(HTTPException):
+            await request.form(max_fields=1)
+        return await call_next(request)
+
+    async def endpoint(request):
+        return JSONResponse(len(await request.form()))
+
+    for content_type, body in (
+        (URLENCODED, b"a&b"),
+        (MULTIPART, multipart_of(("a", ""), ("b", ""))),
+    ):
+        app = Lamella(routes=[Route("/a/b", endpoint, methods=["POST"])], middleware=[swallow])
+        sent = asyncio.run(serve(app, scope_of([("content-type", content_type)]), body))
+        assert (400, b"Too many fields. Maximum number of fields is 1.") == (
+            sent[0]["status"],
+            sent[1]["body"],
+        )
+
+
+@pytest.mark.parametrize("slow", [True, False], ids=["client is slow", "disk is slow"])
+def test_two_who_ask_for_the_form_at_once_get_the_same(slow, monkeypatch):
+    """Dependencies may run at the same time."""
+    monkeypatch.setattr(requests.MultiPartParser, "spool_max_size", 1)
+
+    async def main():
+        body = multipart_of(("f", b"content"))
+        receive = slowly(body) if slow else incoming(body)
+        request = Request(scope_of([("content-type", MULTIPART)]), receive)
+
+        async def read():
+            return await request.form()
+
+        first, second = await asyncio.gather(read(), read())
+        assert first is second
+        await first.close()
+
+    asyncio.run(main())
+
+
+def slowly(body):
+    """Make a `receive` that gives a byte at a time, and lets others run before each."""
+    waiting = list(body)
+
+    async def receive():
+        await asyncio.sleep(0)
+        byte = bytes([waiting.pop(0)])
+        return {"type": "http.request", "body": byte, "more_body": bool(waiting)}
+
+    return receive
+
+
+def test_reading_of_a_form_that_was_cancelled_is_not_waited_for():
+    """Whoever waited for it is told that the body is gone."""
+
+    async def main():
+        body = multipart_of(("f", b"content"))
+        request = Request(scope_of([("content-type", MULTIPART)]), slowly(body))
+
+        async def read():
+            return await request.form()
+
+        tasks = [asyncio.create_task(read()) for _ in range(2)]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        tasks[0].cancel()
+        with pytest.raises(BodyConsumedError, match="read"):
+            await tasks[1]
+        assert tasks[0].cancelled()
+
+    asyncio.run(main())
+
+
+class Foreign:
+    """A pure ASGI layer."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        await self.app(scope, receive, send)
+
+
+@pytest.mark.parametrize("foreign", [[], [Foreign], [Foreign, Foreign]])
+def test_form_read_in_a_layer_is_the_same_in_the_endpoint(foreign):
+    """The very files; behind foreign layers too, through which nothing comes any more."""
+    seen = []
+
+    async def outer(request, call_next):
+        async with request.form() as form:
+            seen.append(form["f"])
+        response = await call_next(request)
+        seen.append((await request.form())["f"])
+        return response
+
+    async def endpoint(request):
+        form = await request.form()
+        seen.append(form["f"])
+        return PlainTextResponse(await form["f"].read())
+
+    async def background():
+        seen.append(seen[0].file.closed)
+
+    async def with_task(request, call_next):
+        response = await call_next(request)
+        response.background = background
+        return response
+
+    middleware = [with_task, outer, *map(Middleware, foreign)]
+    app = Lamella(routes=[Route("/a/b", endpoint, methods=["POST"])], middleware=middleware)
+    body = multipart_of(("f", b"content"))
+    sent = asyncio.run(serve(app, scope_of([("content-type", MULTIPART)]), body[:60], body[60:]))
+    assert (200, b"content") == (sent[0]["status"], b"".join(m["body"] for m in sent[1:]))
+    first, *same, closed_in_background = seen
+    assert [first] * 2 == same
+    assert [False, True] == [closed_in_background, first.file.closed]
+
+
+def test_form_below_a_layer_that_streamed_is_an_error_behind_foreign_layers_too():
+    """There is no form further out that could be given instead."""
+
+    async def streams(request, call_next):
+        async for _ in request.stream():
+            pass
+        return await call_next(request)
+
+    async def endpoint(request):
+        await request.form()
+
+    middleware = [streams, Middleware(Foreign)]
+    app = Lamella(routes=[Route("/a/b", endpoint, methods=["POST"])], middleware=middleware)
+    scope = scope_of([("content-type", MULTIPART)])
+    with pytest.raises(BodyConsumedError, match="streams"):
+        asyncio.run(serve(app, scope, multipart_of(("a", "1"))))
+
+
+def test_foreign_app_below_a_form_gets_an_error_that_names_the_reader():
+    """Never silence. What was read with `body()` before, it gets whole."""
+
+    async def foreign(scope, receive, send):
+        body = (await receive())["body"]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    def app_of(*names):
+        async def layer(request, call_next):
+            for name in names:
+                await getattr(request, name)()
+            return await call_next(request)
+
+        return Lamella(routes=[Mount("/", foreign)], middleware=[layer])
+
+    scope, body = scope_of([("content-type", MULTIPART)]), multipart_of(("f", b"content"))
+    sent = asyncio.run(serve(app_of("body", "form"), dict(scope), body))
+    assert body == b"".join(message["body"] for message in sent[1:])
+    with pytest.raises(BodyConsumedError, match="layer"):
+        asyncio.run(serve(app_of("form"), dict(scope), body))
+
+
+@pytest.mark.parametrize("how", ["answers", "fails", "closes twice", "leaves it", "retries"])
+def test_files_of_a_form_are_closed_when_the_exchange_is_over(how):
+    """Whatever the endpoint does; and not before, though the inside may run again."""
+    files = []
+
+    async def again(request, call_next):
+        await call_next(request)
+        return await call_next(request)
+
+    async def endpoint(request):
+        form = await request.form()
+        files.append(form["f"].file)
+        assert not form["f"].file.closed
+        if how == "fails":
+            raise HTTPException(418)
+        if how == "closes twice":
+            await form.close()
+            await form.close()
+        return PlainTextResponse("")
+
+    middleware = [again] if how == "retries" else []
+    app = Lamella(routes=[Route("/a/b", endpoint, methods=["POST"])], middleware=middleware)
+    body = multipart_of(("f", b"content"))
+    sent = asyncio.run(serve(app, scope_of([("content-type", MULTIPART)]), body))
+    assert 418 if how == "fails" else 200 == sent[0]["status"]
+    assert [True] * (2 if how == "retries" else 1) == [file.closed for file in files]
+
+
+def test_client_that_leaves_in_mid_form_is_quiet(caplog):
+    """Nothing is answered, nothing raised, nothing logged as an error."""
+
+    async def endpoint(request):
+        await request.form()
+
+    app = Lamella(routes=[Route("/a/b", endpoint, methods=["POST"])])
+    body = multipart_of(("f", b"content"))
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    async def main():
+        scope = scope_of([("content-type", MULTIPART)])
+        await app(scope, incoming(body[:-20], disconnect=True), send)
+
+    asyncio.run(main())
+    assert ([], []) == (sent, [r for r in caplog.records if r.levelname in {"WARNING", "ERROR"}])
+
+
+# --- parts
+
+
+def test_parts_are_read_without_a_form():
+    """From the client, or from the body that was kept, as often as one likes."""
+
+    async def names(request):
+        return [(part.name, await part.text()) async for part in request.parts()]
+
+    async def main():
+        body = multipart_of(("a", "1"), ("f", b"content"))
+        scope = scope_of([("content-type", MULTIPART)])
+        expected = [("a", "1"), ("f", "content")]
+        request = Request(scope, incoming(body[:40], body[40:]))
+        assert expected == await names(request)
+        for read in (request.form, request.body):
+            with pytest.raises(BodyConsumedError, match="names"):
+                await read()
+        request = Request(scope, incoming(body[:40], body[40:]))
+        await request.body()
+        assert [expected] * 2 == [await names(request), await names(request)]
+
+    asyncio.run(main())
+
+
+def test_parts_are_pulled_one_message_at_a_time():
+    """The client sends as fast as the parts are read."""
+    body = multipart_of(("f", b"x" * 1000))
+    messages = [
+        {"type": "http.request", "body": body[at : at + 100], "more_body": True}
+        for at in range(0, 1000, 100)
+    ]
+
+    async def receive():
+        return messages.pop(0)
+
+    async def main():
+        request = Request(scope_of([("content-type", MULTIPART)]), receive)
+        parts = request.parts()
+        assert 10 == len(messages)
+        part = await anext(parts)
+        before = len(messages)
+        await anext(part)
+        assert before - 1 <= len(messages) >= 8
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("content_type", "limits", "expected"),
+    [
+        (MULTIPART, {}, (200, b"2")),
+        (MULTIPART, {"max_parts": 1}, (400, b"Too many parts. Maximum number of parts is 1.")),
+        (MULTIPART, {"max_part_size": 6}, (400, b"Part exceeded maximum size of 6 bytes.")),
+        ("multipart/form-data", {}, (400, b"Missing boundary in multipart.")),
+        (
+            URLENCODED,
+            {},
+            (415, b"Expected multipart/form-data, got 'application/x-www-form-urlencoded'."),
+        ),
+        ("", {}, (415, b"Expected multipart/form-data, got ''.")),
+    ],
+)
+def test_parts_that_cannot_be_read_are_refused(content_type, limits, expected):
+    """Where a form of another type is empty, parts are a 415: there are none."""
+
+    async def endpoint(request):
+        return PlainTextResponse(str(len([part async for part in request.parts(**limits)])))
+
+    app = Lamella(routes=[Route("/a/b", endpoint, methods=["POST"])])
+    body = multipart_of(("a", "1"), ("f", b"content"))
+    sent = asyncio.run(serve(app, scope_of([("content-type", content_type)]), body))
+    assert expected == (sent[0]["status"], sent[1]["body"])
 
 
 async def serve(app, scope, *chunks):

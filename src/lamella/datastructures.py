@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from io import BytesIO
 from shlex import shlex
+from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, overload
 
 import anyio
@@ -22,7 +23,7 @@ from lamella.concurrency import run_in_threadpool
 from lamella.exceptions import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, MutableMapping
+    from collections.abc import Callable, Iterable, Iterator, MutableMapping
 
 __all__ = [
     "URL",
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 _D = TypeVar("_D")
+_T = TypeVar("_T")
 
 
 class Secret:
@@ -298,11 +300,15 @@ class UploadFile:
         file: where the content is; a `SpooledTemporaryFile` is used on the event loop as long as it
             is in memory, and so is a `BytesIO`. Everything else is used in a thread.
         size: bytes of content so far; None if not known.
-        filename: as the client gave it, hence not to be trusted as a path; None without one.
+        filename: as the client gave it, hence not to be trusted; of a form that was parsed it has
+            no folders. None without one.
         headers: those of the part.
 
     Source: as Starlette 1.10, which uses a thread for a `BytesIO` too.
     """
+
+    # Held while a thread works on the file: a task that is cancelled may be gone before.
+    _lock: Lock | None = None
 
     def __init__(
         self,
@@ -334,12 +340,17 @@ class UploadFile:
             return True
         return 0 < self._max_mem_size < self.file.tell() + size_to_add
 
+    async def _in_thread(self, work: Callable[..., _T], *args: object) -> _T:
+        if self._lock is None:
+            self._lock = Lock()
+        return await run_in_threadpool(_locked, self._lock, work, *args)
+
     async def write(self, data: bytes) -> None:
         """Write at the position where the file is; `size` grows by as much."""
         if self.size is not None:
             self.size += len(data)
         if self._will_roll(len(data)):
-            await run_in_threadpool(self.file.write, data)
+            await self._in_thread(self.file.write, data)
         else:
             self.file.write(data)
 
@@ -347,29 +358,35 @@ class UploadFile:
         """Read at most this many bytes, all that is left for -1; b"" at the end."""
         if self._in_memory:
             return self.file.read(size)
-        return await run_in_threadpool(self.file.read, size)
+        return await self._in_thread(self.file.read, size)
 
     async def seek(self, offset: int) -> None:
         """Go to a position, bytes from the start."""
         if self._in_memory:
             self.file.seek(offset)
         else:
-            await run_in_threadpool(self.file.seek, offset)
+            await self._in_thread(self.file.seek, offset)
 
     async def close(self) -> None:
-        """Close the file; a temporary one is gone then.
+        """Close the file, if it is not closed; a temporary one is gone then.
 
         Cancellation: goes on once the file is closed.
         """
-        if self._in_memory:
+        busy = self._lock is not None and self._lock.locked()
+        if self._in_memory and not busy:
             self.file.close()
-            return
-        with anyio.CancelScope(shield=True):
-            await run_in_threadpool(self.file.close)
+        elif getattr(self.file, "closed", False) is not True:
+            with anyio.CancelScope(shield=True):
+                await self._in_thread(self.file.close)
 
     def __repr__(self) -> str:
         facts = f"filename={self.filename!r}, size={self.size!r}, headers={self.headers!r}"
         return f"{type(self).__name__}({facts})"
+
+
+def _locked(lock: Lock, work: Callable[..., _T], *args: object) -> _T:
+    with lock:
+        return work(*args)
 
 
 class FormData(ImmutableMultiDict[str, UploadFile | str]):
