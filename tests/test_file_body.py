@@ -9,7 +9,7 @@ import anyio
 import pytest
 from starlette import responses as starlette_responses
 
-from lamella import _file_body, responses
+from lamella import _file_body, _file_response, responses
 from lamella._file_body import file_pieces, stat_file
 from lamella._ranges import FilePlan
 from lamella.applications import Lamella
@@ -29,7 +29,7 @@ PATHSEND = {"http.response.pathsend": {}}
 def file(tmp_path, monkeypatch):
     """A file with a known time, and a known multipart boundary for both frameworks."""
     monkeypatch.setattr(starlette_responses, "token_hex", lambda size: BOUNDARY)
-    monkeypatch.setattr(responses, "secrets", SimpleNamespace(token_hex=lambda size: BOUNDARY))
+    monkeypatch.setattr(_file_response, "secrets", SimpleNamespace(token_hex=lambda size: BOUNDARY))
     path = tmp_path / "some image.png"
     path.write_bytes(CONTENT)
     os.utime(path, ns=(MTIME_NS, MTIME_NS))
@@ -50,7 +50,9 @@ def scope_of(headers=None, *, kind="http", method="GET", spec="2.4", **more):
         "headers": pairs,
         **more,
     }
-    return {**scope, "method": method} if kind == "http" else scope
+    if kind == "http":
+        return {**scope, "method": method}
+    return {**scope, "extensions": {"websocket.http.response": {}, **more.get("extensions", {})}}
 
 
 async def drive(app, scope, on_send=None):
@@ -342,7 +344,7 @@ def test_file_that_shrinks_is_an_error_and_never_a_whole_answer(wanted, file):
 
     sent, error = asyncio.run(drive(FileResponse(file), scope_of(wanted), shrink))
     assert RuntimeError is type(error)
-    assert "it was changed while it was sent" in str(error)
+    assert "It was changed while it was sent" in str(error)
     assert all(message["more_body"] for message in sent[1:])
     announced = int(dict(sent[0]["headers"])[b"content-length"])
     assert sum(len(message["body"]) for message in sent[1:]) < announced
@@ -445,17 +447,100 @@ def test_file_of_which_nothing_is_sent_is_not_opened(tmp_path):
     assert [] == asyncio.run(gathered(tmp_path / "none", plan_of()))
 
 
+def test_short_file_is_one_message_and_one_visit_to_a_thread(file, monkeypatch):
+    """So is a short range of a long one; most files are short."""
+    visits = []
+    really = _file_body.anyio.to_thread.run_sync
+
+    async def visit(function, *args, **options):
+        visits.append(function.__name__)
+        return await really(function, *args, **options)
+
+    monkeypatch.setattr(_file_body.anyio.to_thread, "run_sync", visit)
+    for headers, expected in ({}, CONTENT), ({"range": "bytes=100-199"}, CONTENT[100:200]):
+        response = FileResponse(file, stat_result=file.stat())
+        sent = play(response, scope_of(headers))
+        assert [{"type": "http.response.body", "body": expected, "more_body": False}] == sent[1:]
+    assert ["_read_at_once"] * 2 == visits
+
+
+def test_short_file_that_shrinks_is_an_error(file):
+    """As a long one: what was announced is not there."""
+    response = FileResponse(file, stat_result=file.stat())
+    os.truncate(file, 10)
+    sent, error = asyncio.run(drive(response, scope_of()))
+    assert RuntimeError is type(error)
+    assert f"{len(CONTENT) - 10} bytes are missing" in str(error)
+    assert ["http.response.start"] == [message["type"] for message in sent]
+
+
+@pytest.mark.parametrize("spec", ["2.3", "2.4"])
+def test_error_of_send_is_raised_as_it_is(spec, file):
+    """As Starlette's; the edge of an application knows that it says no more than who left."""
+    gone = OSError("gone")
+
+    def leave(count):
+        if count == 2:
+            raise gone
+
+    sent, error = asyncio.run(drive(FileResponse(file), scope_of(spec=spec), leave))
+    assert gone is error
+
+
+@pytest.mark.parametrize("size", [64 * 1024, 64 * 1024 + 1, 128 * 1024])
+def test_last_piece_of_a_file_is_the_last_message(size, file):
+    """Without an empty one after it."""
+    file.write_bytes(b"x" * size)
+    bodies = [(len(m["body"]), m["more_body"]) for m in play(FileResponse(file), scope_of())[1:]]
+    whole, rest = divmod(size, FileResponse.chunk_size)
+    sizes = [FileResponse.chunk_size] * whole + [rest] * bool(rest)
+    assert bodies == [(size, place < len(sizes)) for place, size in enumerate(sizes, 1)]
+
+
+def test_stream_that_a_layer_put_in_place_of_the_file_is_sent_to_its_end(file):
+    """Its length is not that of the file."""
+
+    async def replace(request, call_next):
+        response = await call_next(request)
+        pieces = response.body_iterator
+
+        async def twice():
+            async for piece in pieces:
+                yield piece
+                yield piece
+
+        response.body_iterator = twice()
+        del response.headers["content-length"]
+        return response
+
+    async def endpoint(request):
+        return FileResponse(file)
+
+    app = Lamella(
+        routes=[Route("/", endpoint)],
+        middleware=[Middleware(BaseHTTPMiddleware, dispatch=replace)],
+    )
+    assert (200, CONTENT * 2) == answer(play(app, scope_of()))[::2]
+
+
+def test_conditions_that_were_looked_at_already_do_not_count(file):
+    """By static files, where a subclass may decide otherwise."""
+    response = FileResponse(file)
+    response._conditions = False
+    assert 200 == answer(play(response, scope_of({"if-none-match": "*"})))[0]
+
+
 @pytest.mark.parametrize("how", ["end", "close", "error", "cancel"])
 def test_file_is_closed_however_the_sending_ends(how, file, monkeypatch):
     """At once, not when the garbage is collected."""
     opened = []
     really = anyio.open_file
 
-    async def opening(*args):
-        opened.append(await really(*args))
+    async def opening(path, mode):
+        opened.append(await really(path, mode))
         return opened[-1]
 
-    monkeypatch.setattr(_file_body.anyio, "open_file", opening)
+    monkeypatch.setattr(anyio, "open_file", opening)
 
     async def main():
         end = 200 if how != "error" else len(CONTENT) + 100
@@ -466,7 +551,7 @@ def test_file_is_closed_however_the_sending_ends(how, file, monkeypatch):
         elif how == "close":
             await pieces.aclose()
         elif how == "error":
-            with pytest.raises(RuntimeError, match="Expected 100 more bytes"):
+            with pytest.raises(RuntimeError, match="100 bytes are missing"):
                 _ = [piece async for piece in pieces]
         else:
             with pytest.raises(asyncio.CancelledError):

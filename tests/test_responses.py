@@ -4,11 +4,13 @@ import asyncio
 import inspect
 import json
 import os
+import pickle
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from http import cookies
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -17,7 +19,7 @@ from starlette import background as starlette_background
 from starlette import requests as starlette_requests
 from starlette import responses as starlette_responses
 
-from lamella import background, requests, responses
+from lamella import _json, background, requests, responses
 from lamella.applications import Lamella
 from lamella.exceptions import UsageError
 from lamella.middleware import Middleware
@@ -61,6 +63,8 @@ def scope_of(kind="http", method="GET", spec="2.4", headers=(), **more):
     }
     if kind == "http":
         scope["method"] = method
+    else:
+        scope["extensions"] = {"websocket.http.response": {}}
     return {**scope, **more}
 
 
@@ -207,6 +211,33 @@ def test_websocket_is_answered_by_a_denial():
     ]
 
 
+@pytest.mark.parametrize(("status", "code"), [(403, 1008), (200, 1008), (503, 1011)])
+@pytest.mark.parametrize("extensions", [None, {}, {"http.response.pathsend": {}}])
+def test_websocket_is_closed_where_no_denial_is_taken(status, code, extensions, tmp_path):
+    """The server would refuse the messages; a stream is closed all the same, and the task run."""
+    (tmp_path / "a.txt").write_text("a")
+    events = []
+
+    class Pieces:
+        def __aiter__(self):
+            return self
+
+        async def aclose(self):
+            events.append("closed")
+
+    async def after():
+        events.append("after")
+
+    for response in (
+        PlainTextResponse("no", status),
+        StreamingResponse(Pieces(), status, background=after),
+        FileResponse(tmp_path / "a.txt", status),
+    ):
+        sent = play(response, scope_of("websocket", extensions=extensions))
+        assert [("websocket.close", code)] == [(m["type"], m["code"]) for m in sent]
+    assert ["closed", "after"] == events
+
+
 def test_signatures_are_those_of_starlette():
     """Moving is a changed import: no argument is called otherwise, or stands elsewhere."""
     for name in (
@@ -243,6 +274,23 @@ def test_every_public_name_is_there():
     own |= {"Content", "SyncContentStream", "AsyncContentStream", "ContentStream"}
     own -= {"MalformedRangeHeader", "RangeNotSatisfiable"}  # only raised and caught inside
     assert set() == own - set(vars(responses))
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in responses.__all__ if isinstance(getattr(responses, name), type)]
+)
+def test_classes_are_at_home_where_they_are_found(name):
+    """Names in tracebacks and pickles are the public ones, however the module is divided."""
+    cls = getattr(responses, name)
+    assert ("lamella.responses", name) == (cls.__module__, cls.__qualname__)
+    assert cls is pickle.loads(pickle.dumps(cls))
+
+
+def test_response_can_be_pickled():
+    """A cache may do so."""
+    response = JSONResponse({"a": 1}, headers={"x-one": "1"})
+    found = pickle.loads(pickle.dumps(response))
+    assert (b'{"a":1}', "1") == (found.body, found.headers["x-one"])
 
 
 def test_subclass_sets_media_type_and_charset():
@@ -458,8 +506,21 @@ def test_json_of_any_value_is_that_of_starlette(value):
 def test_json_without_the_c_encoder_is_the_same(monkeypatch):
     """Other Pythons have none."""
     monkeypatch.setattr(json.encoder, "c_make_encoder", None)
-    encode = responses._json_encoder()
+    encode = _json.make_encoder()
     assert '{"a":["ä",1.5,null]}' == encode({"a": ["ä", 1.5, None]})
+
+
+def test_json_dumps_in_place_of_the_usual_one_is_used(monkeypatch):
+    """To watch it, or to encode otherwise: `mock.patch("....responses.json.dumps")`."""
+    with mock.patch("lamella.responses.json.dumps", wraps=json.dumps) as watched:
+        assert b'{"a":"\xc3\xa4"}' == JSONResponse({"a": "ä"}).body
+    expected = {"ensure_ascii": False, "allow_nan": False, "indent": None}
+    watched.assert_called_once_with({"a": "ä"}, **expected, separators=(",", ":"))
+    assert b"1" == JSONResponse(1).body
+    watched.assert_called_once()
+    other = SimpleNamespace(dumps=lambda content, **options: "other")
+    monkeypatch.setattr(responses, "json", other)
+    assert b"other" == JSONResponse(1).body
 
 
 # --- cookies

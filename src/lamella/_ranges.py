@@ -419,6 +419,7 @@ def plan_file(
     make_boundary: Callable[[], str],
     status: int = 200,
     max_ranges: int = MAX_RANGES,
+    conditions: bool = True,
 ) -> FilePlan:
     """Decide how a file answers a request, in the order of RFC 9110 section 13.2.2.
 
@@ -433,12 +434,13 @@ def plan_file(
         make_boundary: called for a multipart answer alone: a random token.
         status: of an answer that sends the whole file.
         max_ranges: see ``parse_range_header``.
+        conditions: whether a copy that is still good makes a 304.
     """
     method = method.upper()
     whole = _whole_plan(facts, status, method)
     if status != 200 or method not in _READ_METHODS:
         return whole
-    if not_modified(
+    if conditions and not_modified(
         headers.get("if-none-match"),
         headers.get("if-modified-since"),
         facts.etag,
