@@ -1,14 +1,9 @@
-"""`TestClient`: call an ASGI app from a synchronous test, with Starlette 1.10's contract.
+"""The test clients, which call an ASGI app without a server: `TestClient`, `AsyncTestClient`.
 
-Floor 9. The client is a `Client` of httpx2, else of httpx, whose transport runs the app in an event
-loop of its own thread (an anyio blocking portal). It takes any ASGI app and never opens a socket.
-
-Who does what, from the test to the app:
-
-* `TestClient` holds the portal and the lifespan;
-* `_Transport` turns a request into a scope;
-* `_ResponseStream`, in the test's thread, starts the app, pulls the body and sees the app end;
-* `_AppRun`, in the loop, gives the app `receive` and `send`; a chunk goes when it is pulled.
+Floor 9. `TestClient` is for a synchronous test, with Starlette 1.10's contract: a `Client` of
+httpx2, else of httpx, whose transport runs the app in an event loop of its own thread (an anyio
+blocking portal). `AsyncTestClient` runs it in the event loop of an asynchronous test. Both take
+any ASGI app, open no socket, and are made of `_testclient`, where the other one stands.
 """
 
 from __future__ import annotations
@@ -16,58 +11,67 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import importlib
-import inspect
-import math
-import warnings
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
-from concurrent.futures import wait as wait_for_futures
 from contextlib import AbstractContextManager
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypedDict, cast
-from urllib.parse import unquote
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict
 
-import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from anyio.streams.stapled import StapledObjectStream
 
-from lamella._inspect import describe, is_async_callable
-from lamella.exceptions import StarletteDeprecationWarning
-from lamella.types import ASGIApp, Message, Receive, Scope, Send
+from lamella._exception_handler import RAISE_DISCONNECT
+from lamella._testclient.async_client import AsyncTestClient, AsyncWebSocketTestSession
+from lamella._testclient.http import HTTPRun
+from lamella._testclient.http_client import (
+    AppTransport,
+    HandshakeError,
+    WebSocketDenialResponse,
+    accepted,
+    handshake,
+    httpx,
+    own_headers,
+    warn_of_timeout,
+)
+from lamella._testclient.lifespan import LifespanRun
+from lamella._testclient.run import (
+    ASGI2App,
+    ASGI3App,
+    ASGIInstance,
+    as_asgi3,
+    given,
+)
+from lamella._testclient.websocket import (
+    JSONMode,
+    WebSocketRun,
+    bytes_message,
+    bytes_of,
+    disconnect_message,
+    json_message,
+    json_of,
+    text_message,
+    text_of,
+)
+from lamella.exceptions import UsageError
+from lamella.types import ASGIApp, Message, Scope
+from lamella.websockets import WebSocketDisconnect
 
-__all__ = ["ASGI2App", "ASGI3App", "ASGIInstance", "TestClient"]
+__all__ = [
+    "ASGI2App",
+    "ASGI3App",
+    "ASGIInstance",
+    "AsyncTestClient",
+    "AsyncWebSocketTestSession",
+    "TestClient",
+    "WebSocketDenialResponse",
+    "WebSocketDisconnect",
+    "WebSocketTestSession",
+]
 
-
-def _import_http_client() -> ModuleType:
-    """Import httpx2, else httpx; without either an ImportError says what to install."""
-    for name in ("httpx2", "httpx"):
-        try:
-            return importlib.import_module(name)
-        except ModuleNotFoundError as exc:
-            if exc.name != name:  # installed, but something that it needs is not
-                raise
-    raise ImportError(
-        'lamella.testclient needs httpx2; install it with: pip install "lamella[testclient]"'
-    )
-
-
-if TYPE_CHECKING:
-    import httpx2 as httpx
-else:
-    httpx = _import_http_client()
-
-ASGIInstance = Callable[[Receive, Send], Awaitable[None]]
-ASGI2App = Callable[[Scope], ASGIInstance]
-ASGI3App = Callable[[Scope, Receive, Send], Awaitable[None]]
-_RawHeaders = list[tuple[bytes, bytes]]
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_DEBUG: Final = "http.response.debug"
-_TRAILERS: Final = "http.response.trailers"
-_CLIENT_LEFT: Final = "The client closed the response before its end; stop sending."
+_PortalFactory = Callable[[], AbstractContextManager[BlockingPortal]]
 
 # What one `with` sets; put back after it, since the same client may be entered inside another.
-_ENTERED: Final = ("portal", "task", "stream_send", "stream_receive", "exit_stack")
+_ENTERED = ("portal", "task", "stream_send", "stream_receive", "exit_stack", "_lifespan")
 
 
 class _AsyncBackend(TypedDict):
@@ -75,147 +79,121 @@ class _AsyncBackend(TypedDict):
     backend_options: dict[str, Any]
 
 
-def _as_asgi3(app: ASGIApp) -> ASGI3App:
-    """Return `app` itself, or for an ASGI 2 app a callable that takes all three at once."""
-    if not callable(app):
-        raise TypeError(
-            "Expected an ASGI app, a callable as `async def app(scope, receive, send)`, "
-            f"got {describe(app)}; give TestClient the app object itself."
-        )
-    awaited_at_once = hasattr(app, "__await__") if inspect.isclass(app) else is_async_callable(app)
-    if awaited_at_once:
-        return app
-    asgi2_app = cast("ASGI2App", app)
+class WebSocketTestSession:
+    """The test's end of a websocket: `with client.websocket_connect(url) as websocket:`.
 
-    async def call_twice(scope: Scope, receive: Receive, send: Send) -> None:
-        await asgi2_app(scope)(receive, send)
+    The app runs from the beginning of the block; entering it raises what `websocket_connect`
+    tells. At its end the client closes with 1000, the app is cancelled if it does not end by that,
+    and its error is raised. Inside, `send*` and `receive*` raise the error that the app has
+    raised, and `receive*` raises WebSocketDisconnect when the app has closed or ended.
 
-    return call_twice
+    Args:
+        app: the ASGI 3 app.
+        scope: of type websocket.
+        portal_factory: gives the portal into the event loop to run the app in.
 
-
-def _require(condition: bool, text: str) -> None:
-    """Refuse a message that is out of turn; as Starlette 1.10, with an AssertionError."""
-    if not condition:
-        raise AssertionError(text)
-
-
-def _check_raw(headers: Any) -> _RawHeaders:
-    """Check that headers are pairs of bytes; they stay the bytes that the app sent."""
-    pairs: list[tuple[Any, Any]] = [(name, value) for name, value in headers]
-    if not all(isinstance(part, bytes) for pair in pairs for part in pair):
-        raise TypeError(f"Expected names and values of headers as bytes, got {pairs!r}.")
-    return pairs
-
-
-class _AppRun:
-    """One run of the app for one request; made and used in the loop only.
-
-    `send` waits until the test has taken the chunk, so a response streams while the app runs.
-    Source: ASGI HTTP spec 2.4, and its extensions for trailers and debug.
+    Attributes:
+        accepted_subprotocol: the one that the app chose, None without one.
+        extra_headers: what the app sent with websocket.accept, pairs of bytes.
+        portal: the portal, inside `with`.
+        exit_stack: what the end of `with` does.
     """
 
-    def __init__(self, app: ASGI3App, scope: Scope, request: httpx.Request) -> None:
+    accepted_subprotocol: str | None = None
+    extra_headers: list[tuple[bytes, bytes]] | None = None
+    portal: BlockingPortal
+    exit_stack: contextlib.ExitStack
+
+    def __init__(self, app: ASGI3App, scope: Scope, portal_factory: _PortalFactory) -> None:
         self.app = app
         self.scope = scope
-        self.request = request
-        self.answered = anyio.Event()  # the response is started, or the app has ended
-        self.status: int | None = None
-        self.headers: _RawHeaders = []
-        self.extensions: dict[str, Any] = {}  # for the httpx.Response; trailers come late
-        self.error: BaseException | None = None
-        self.cancel_scope = anyio.CancelScope()
-        self.chunks_in, self.chunks_out = anyio.create_memory_object_stream[tuple[bytes, bool]](0)
-        self._over = anyio.Event()  # the response has been taken to its end, or left
-        self._request_read = False
-        self._body_ended = False
-        self._left = False
+        self.portal_factory = portal_factory
+        self._run: WebSocketRun | None = None
+        self._task: Future[None] | None = None
 
-    async def serve(self) -> None:
-        """Run the app to its end, and keep its error for the test's thread."""
-        try:
-            with self.cancel_scope:
-                async with self.chunks_in:
-                    await self.app(self.scope, self.receive, self.send)
-        except anyio.get_cancelled_exc_class():
-            raise
-        except BaseException as exc:  # a SystemExit let through would end the portal
-            self.error = exc
-        finally:
-            self.answered.set()
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            self.portal = stack.enter_context(self.portal_factory())
+            self._run = run = self.portal.call(WebSocketRun, self.app, self.scope)
+            stack.callback(self._leave, run)
+            self._task = self.portal.start_task_soon(run.serve)
+            accept = accepted(self.portal.call(run.handshake), self.scope)
+            self.accepted_subprotocol = accept.get("subprotocol")
+            self.extra_headers = accept.get("headers")
+            self.exit_stack = stack.pop_all()
+        return self
 
-    async def receive(self) -> Message:
-        """Give the whole body in one message, then `http.disconnect` once the response is over."""
-        if self._request_read:
-            # No checkpoint when the event is set: the app may ask under a cancelled scope.
-            if not self._over.is_set():
-                await self._over.wait()
-            return {"type": "http.disconnect"}
-        body = self.request.read()
-        self._request_read = True
-        return {"type": "http.request", "body": body}
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> bool | None:
+        return self.exit_stack.__exit__(exc_type, exc_value, traceback)
 
-    async def send(self, message: Message) -> None:
-        """Take a message of the app; types that are not known are ignored, as Starlette 1.10."""
-        if self._left:
-            raise OSError(_CLIENT_LEFT)
-        match message["type"]:
-            case "http.response.start":
-                self._start(message)
-            case "http.response.body":
-                await self._send_body(message)
-            case "http.response.trailers":
-                self._add_trailers(message)
-            case "http.response.debug":
-                self.extensions[_DEBUG] = message["info"]
-            case _:
-                pass
+    def send(self, message: Message) -> None:
+        """Send the app an ASGI message."""
+        run = self._entered
+        given(self.portal.call(run.put, message))
 
-    def _start(self, message: Message) -> None:
-        _require(self.status is None, "Got a second http.response.start; send one per request.")
-        self.headers = _check_raw(message.get("headers", ()))
-        self.status = message["status"]
-        if message.get("trailers", False):
-            self.extensions[_TRAILERS] = []
-        self.answered.set()
+    def send_text(self, data: str) -> None:
+        """Send the app a text."""
+        self.send(text_message(data))
 
-    async def _send_body(self, message: Message) -> None:
-        _require(self.status is not None, "Got http.response.body before http.response.start.")
-        _require(not self._body_ended, "Got http.response.body after the one without more_body.")
-        body_ends = not message.get("more_body", False)
-        item = (bytes(message.get("body", b"")), body_ends and _TRAILERS not in self.extensions)
-        try:
-            await self.chunks_in.send(item)
-        except anyio.BrokenResourceError:
-            raise OSError(_CLIENT_LEFT) from None
-        self._body_ended = body_ends
+    def send_bytes(self, data: bytes) -> None:
+        """Send the app bytes."""
+        self.send(bytes_message(data))
 
-    def _add_trailers(self, message: Message) -> None:
-        trailers: _RawHeaders | None = self.extensions.get(_TRAILERS)
-        if trailers is None:
-            raise AssertionError(f"Got {_TRAILERS}; announce it in http.response.start: trailers.")
-        _require(self._body_ended, f"Got {_TRAILERS} before the end of the body.")
-        _require(not self._over.is_set(), f"Got {_TRAILERS} after the one without more_trailers.")
-        trailers.extend(message.get("headers", ()))
-        if not message.get("more_trailers", False):
-            self._over.set()
+    def send_json(self, data: Any, mode: JSONMode = "text") -> None:
+        """Send the app a value as JSON, in a text or in bytes (`mode="binary"`)."""
+        self.send(json_message(data, mode))
 
-    async def next_chunk(self) -> bytes | None:
-        """Take one chunk of the body; None when the app has ended."""
-        try:
-            chunk, is_last = await self.chunks_out.receive()
-        except anyio.EndOfStream:
-            return None
-        if is_last:
-            self._over.set()
-        return chunk
+    def close(self, code: int = 1000, reason: str | None = None) -> None:
+        """Tell the app that the client has closed; code and reason of RFC 6455 section 7."""
+        self.send(disconnect_message(code, reason))
 
-    def leave(self) -> None:
-        """Cancel the app unless its response is over; what it still does meets a client gone."""
-        if not self._over.is_set():
-            self._left = True
-            self.cancel_scope.cancel()  # first, so that a waiting `send` is cancelled, not refused
-            self._over.set()
-            self.chunks_out.close()
+    def receive(self, *, timeout: float | None = None) -> Message:
+        """Wait for the app's next ASGI message, a close included.
+
+        Args:
+            timeout: seconds to wait at most, None for no limit.
+
+        Raises:
+            TimeoutError: if none came in time.
+        """
+        run = self._entered
+        return given(self.portal.call(run.take, timeout))
+
+    def receive_text(self, *, timeout: float | None = None) -> str:
+        """Wait for the app's next message, a text; `timeout` as in `receive`."""
+        return text_of(self._data(timeout))
+
+    def receive_bytes(self, *, timeout: float | None = None) -> bytes:
+        """Wait for the app's next message, bytes; `timeout` as in `receive`."""
+        return bytes_of(self._data(timeout))
+
+    def receive_json(self, mode: JSONMode = "text", *, timeout: float | None = None) -> Any:
+        """Wait for the app's next message, JSON in a text or in bytes (`mode="binary"`)."""
+        return json_of(self._data(timeout), mode)
+
+    @property
+    def _entered(self) -> WebSocketRun:
+        if self._run is None:
+            raise UsageError(
+                "Expected the websocket to be open; write"
+                " `with client.websocket_connect(url) as websocket:`."
+            )
+        return self._run
+
+    def _data(self, timeout: float | None) -> Message:
+        run = self._entered
+        return accepted(self.portal.call(run.take_data, timeout), self.scope)
+
+    def _leave(self, run: WebSocketRun) -> None:
+        if self._task is None:  # interrupted while it was being started
+            self.portal.call(run.abandon)
+            return
+        given(self.portal.call(run.leave))
 
 
 class _ResponseStream(httpx.SyncByteStream):
@@ -223,49 +201,21 @@ class _ResponseStream(httpx.SyncByteStream):
 
     def __init__(self, transport: _Transport, request: httpx.Request) -> None:
         self._transport = transport
-        self._request = request
         self._task: Future[None] | None = None
-        scope = transport.scope_of(request)
+        scope = transport.http_scope(request)
         with contextlib.ExitStack() as stack:
             self._portal = stack.enter_context(transport.portal_factory())
-            self._run = self._portal.call(_AppRun, transport.app, scope, request)
+            self.run = self._portal.call(HTTPRun, transport.app, scope, request.read)
             stack.push(self._end)
-            self._task = self._portal.start_task_soon(self._run.serve)
-            self._portal.call(self._run.answered.wait)
+            self._task = self._portal.start_task_soon(self.run.serve)
+            self._portal.call(self.run.answered.wait)
             self._exit_stack = stack.pop_all()
         transport.streams.add(self)
 
-    def response(self) -> httpx.Response:
-        """Build the response, which pulls its body from here.
-
-        Raises:
-            AssertionError: if the app returned without answering.
-            Exception: the app's own, raised before it answered.
-        """
-        run, request = self._run, self._request
-        if run.status is None:
-            self.close()
-            if self._transport.raise_server_exceptions:
-                raise AssertionError(
-                    "TestClient did not receive any response. The app returned from "
-                    f"{request.method} {request.url} without sending http.response.start."
-                )
-            return httpx.Response(500, stream=httpx.ByteStream(b""), request=request)
-        extensions = run.extensions
-        response = httpx.Response(
-            run.status, headers=run.headers, stream=self, request=request, extensions=extensions
-        )
-        debug_info = extensions.get(_DEBUG, {})
-        for name in ("template", "context"):
-            if name in debug_info:
-                setattr(response, name, debug_info[name])
-        return response
-
     def __iter__(self) -> Iterator[bytes]:
         """Yield the chunks that are not empty, then wait for the app's end and raise its error."""
-        while (chunk := self._portal.call(self._run.next_chunk)) is not None:
-            if chunk and self._request.method != "HEAD":
-                yield chunk
+        while (chunk := self._portal.call(self.run.next_chunk)) is not None:
+            yield chunk
         self.close()
 
     def close(self) -> None:
@@ -274,74 +224,35 @@ class _ResponseStream(httpx.SyncByteStream):
 
     def abort(self) -> None:
         """See the app end, cancelled in any case, and raise its error."""
-        self._portal.call(self._run.cancel_scope.cancel)
+        self._portal.call(self.run.abort)
         self.close()
 
     def _end(self, exc_type: type[BaseException] | None, *_: object) -> None:
-        if self._task is None or not self._task.done():
-            self._portal.call(self._run.leave)
         if self._task is None:  # interrupted while it was being started
+            self._portal.call(self.run.abandon)
             return
-        wait_for_futures([self._task])
-        self._run.chunks_out.close()
+        self._portal.call(self.run.close)
         self._transport.streams.discard(self)
         if exc_type is None:
-            self._raise_error(self._task)
-
-    def _raise_error(self, task: Future[None]) -> None:
-        """Raise what the app raised; what is no `Exception`, such as SystemExit, in any case."""
-        error = self._run.error
-        wanted = self._transport.raise_server_exceptions
-        if error is not None and (wanted or not isinstance(error, Exception)):
-            raise error
-        if wanted:
-            task.result()  # raises if the task was cancelled, and not by us
+            given(self.run.failure(self._transport.raise_server_exceptions))
 
 
 @dataclasses.dataclass(eq=False)
-class _Transport(httpx.BaseTransport):
+class _Transport(AppTransport, httpx.BaseTransport):
     """Hand requests to an app, and keep account of the responses that are not closed yet."""
 
-    app: ASGI3App
-    portal_factory: Callable[[], AbstractContextManager[BlockingPortal]]
-    raise_server_exceptions: bool
-    root_path: str
-    client: tuple[str, int]
-    app_state: dict[str, Any]
+    # Tests written for Starlette expect the WebSocketDisconnect that an endpoint lets pass.
+    websocket_extensions = (*AppTransport.websocket_extensions, RAISE_DISCONNECT)
+
+    portal_factory: _PortalFactory
     streams: set[_ResponseStream] = dataclasses.field(default_factory=set["_ResponseStream"])
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Run the app until its response is started; the rest runs as the body is read."""
-        if request.url.scheme not in _DEFAULT_PORTS:
-            raise httpx.UnsupportedProtocol(
-                f"Expected an http or https URL, got {str(request.url)!r}.", request=request
-            )
-        return _ResponseStream(self, request).response()
-
-    def scope_of(self, request: httpx.Request) -> Scope:
-        """Build the scope of an HTTP request; ASGI HTTP spec, "HTTP Connection Scope"."""
-        url, headers = request.url, request.headers
-        raw_headers = [
-            (name.lower().encode(), text.encode()) for name, text in headers.multi_items()
-        ]
-        if "host" not in headers:
-            raw_headers.insert(0, (b"host", url.netloc))
-        port = _DEFAULT_PORTS[url.scheme] if url.port is None else url.port
-        return {
-            "type": "http",
-            "http_version": "1.1",
-            "method": request.method,
-            "scheme": url.scheme,
-            "server": [url.raw_host.decode("ascii"), port],
-            "client": self.client,
-            "root_path": self.root_path,
-            "path": unquote(url.path),  # once more than httpx does it: as Starlette 1.10
-            "raw_path": url.raw_path.split(b"?", 1)[0],
-            "query_string": url.query,
-            "headers": raw_headers,
-            "state": self.app_state.copy(),
-            "extensions": {_DEBUG: {}, _TRAILERS: {}},
-        }
+        stream = _ResponseStream(self, request)
+        if stream.run.status is None:
+            stream.close()
+        return self.response(stream.run, request, stream)
 
     def close(self) -> None:
         """Cancel every app whose response is not closed, and wait for its end."""
@@ -351,7 +262,7 @@ class _Transport(httpx.BaseTransport):
 
 
 class TestClient(httpx.Client):
-    """A client that calls an ASGI app in process; as Starlette 1.10, WebSockets left out.
+    """A client that calls an ASGI app in process, from a synchronous test.
 
     `with TestClient(app) as client:` runs the lifespan, and all requests in one event loop. Without
     `with` there is no lifespan, and each request has an event loop of its own. `client.stream(...)`
@@ -379,11 +290,17 @@ class TestClient(httpx.Client):
 
     Raises:
         TypeError: if `app` is not callable.
+
+    Source: as Starlette 1.10.
     """
 
     __test__ = False  # pytest collects classes of this name
     task: Future[None]
     portal: BlockingPortal | None = None
+    stream_send: StapledObjectStream[Message | None]
+    stream_receive: StapledObjectStream[Message]
+    exit_stack: contextlib.ExitStack
+    _lifespan: LifespanRun
 
     def __init__(
         self,
@@ -399,15 +316,13 @@ class TestClient(httpx.Client):
         client: tuple[str, int] = ("testclient", 50000),
     ) -> None:
         self.async_backend = _AsyncBackend(backend=backend, backend_options=backend_options or {})
-        self.app = _as_asgi3(app)
+        self.app = as_asgi3(app)
         self.app_state: dict[str, Any] = {}
         factory, raises = self._portal_factory, raise_server_exceptions
-        transport = _Transport(self.app, factory, raises, root_path, client, self.app_state)
-        own_headers = httpx.Headers(headers)
-        own_headers.setdefault("user-agent", "testclient")
+        transport = _Transport(self.app, raises, root_path, client, self.app_state, factory)
         super().__init__(
             base_url=base_url,
-            headers=own_headers,
+            headers=own_headers(headers),
             cookies=cookies,
             follow_redirects=follow_redirects,
             transport=transport,
@@ -425,10 +340,36 @@ class TestClient(httpx.Client):
         # Typed by inheritance, so that the signature is the one of the httpx that is installed.
         @functools.wraps(httpx.Client.request)
         def request(self, *args: Any, **kwargs: Any) -> httpx.Response:  # noqa: D102 - httpx has it
-            if kwargs.get("timeout", httpx.USE_CLIENT_DEFAULT) is not httpx.USE_CLIENT_DEFAULT:
-                text = "TestClient ignores `timeout`, no network is involved; leave it out."
-                warnings.warn(text, StarletteDeprecationWarning, stacklevel=2)
+            warn_of_timeout(kwargs)
             return super().request(*args, **kwargs)
+
+    def websocket_connect(
+        self, url: str, subprotocols: Sequence[str] | None = None, **kwargs: Any
+    ) -> WebSocketTestSession:
+        """Open a websocket: `with client.websocket_connect("/ws") as websocket:`.
+
+        Args:
+            url: a path, at `ws://testserver`, or a ws or wss URL.
+            subprotocols: what is offered.
+            kwargs: as of a GET request: headers, cookies, params, auth.
+
+        Returns:
+            The session, whose app starts when it is entered. Entering it raises
+            WebSocketDisconnect if the app closes instead of accepting, WebSocketDenialResponse if
+            it answers with an HTTP response, AssertionError if it returns and does neither, and
+            the app's own error.
+
+        Raises:
+            RuntimeError: the URL is of another scheme.
+
+        Source: as Starlette 1.10.
+        """
+        url, options = handshake(url, subprotocols, kwargs)
+        try:
+            super().request("GET", url, **options)
+        except HandshakeError as exc:
+            return WebSocketTestSession(self.app, exc.scope, self._portal_factory)
+        raise RuntimeError("Expected the request for a websocket to end in its handshake.")
 
     def __enter__(self) -> Self:
         outer = {name: value for name, value in vars(self).items() if name in _ENTERED}
@@ -436,15 +377,12 @@ class TestClient(httpx.Client):
             portal = stack.enter_context(start_blocking_portal(**self.async_backend))
             stack.callback(vars(self).update, {"portal": None, **outer})
             self.portal = portal
-            to_client = anyio.create_memory_object_stream[Message | None](math.inf)
-            to_app = anyio.create_memory_object_stream[Message](math.inf)
-            self.stream_send = StapledObjectStream(*to_client)
-            self.stream_receive = StapledObjectStream(*to_app)
-            for stream in (self.stream_send, self.stream_receive):
-                stack.callback(portal.call, stream.aclose)  # ends an app that waits for more
+            run = self._lifespan = portal.call(LifespanRun, self.app, self.app_state)
+            self.stream_send, self.stream_receive = run.to_client, run.to_app
+            stack.callback(portal.call, run.hang_up)  # ends an app that waits for more
             self.task = portal.start_task_soon(self.lifespan)
-            portal.call(self.wait_startup)
-            stack.callback(portal.call, self.wait_shutdown)
+            given(portal.call(run.ask, "startup"))
+            stack.callback(lambda: given(portal.call(run.ask, "shutdown")))
             stack.callback(self._transport.close)
             self.exit_stack = stack.pop_all()
         return self
@@ -453,14 +391,10 @@ class TestClient(httpx.Client):
         self.exit_stack.close()
 
     async def lifespan(self) -> None:
-        """Run the app on a lifespan scope, to its end."""
-        scope: Scope = {"type": "lifespan", "state": self.app_state}
-        send = self.stream_send.send
-        try:
-            await self.app(scope, self.stream_receive.receive, send)
-        finally:
-            with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-                await send(None)
+        """Run the app on a lifespan scope, to its end; raise its error."""
+        await self._lifespan.serve()
+        if isinstance(self._lifespan.error, Exception):  # others would end the portal
+            raise self._lifespan.error
 
     async def wait_startup(self) -> None:
         """Ask the app to start and wait until it has.
@@ -471,29 +405,8 @@ class TestClient(httpx.Client):
             TypeError: if the app returns and says nothing.
             AssertionError: if the app sends something else than an answer.
         """
-        await self._ask("startup")
+        given(await self._lifespan.ask("startup"))
 
     async def wait_shutdown(self) -> None:
         """Ask the app to shut down and wait until it has; raises as `wait_startup` does."""
-        await self._ask("shutdown")
-
-    async def _ask(self, phase: str) -> None:
-        await self.stream_receive.send({"type": f"lifespan.{phase}"})
-        message = await self.stream_send.receive()
-        expected = f"Expected lifespan.{phase}.complete or lifespan.{phase}.failed from the app, "
-        if message is None:
-            self.task.result()  # raises the app's error; the task ended as it sent None
-            raise TypeError(f"{expected}but it returned; it has to answer lifespan.{phase} first.")
-        if message["type"] == f"lifespan.{phase}.failed":
-            await self._raise_failure(phase, message.get("message", ""))
-        _require(message["type"] == f"lifespan.{phase}.complete", f"{expected}got {message!r}.")
-
-    async def _raise_failure(self, phase: str, text: str) -> None:
-        """Wait for the app's end, and raise its error, else one with the text that it sent."""
-        # If the app waits for another message, that wait ends with EndOfStream.
-        await self.stream_receive.send_stream.aclose()
-        while await self.stream_send.receive() is not None:
-            pass
-        with contextlib.suppress(anyio.EndOfStream):
-            self.task.result()
-        raise RuntimeError(f"The app sent lifespan.{phase}.failed: {text or 'it gave no message'}")
+        given(await self._lifespan.ask("shutdown"))
