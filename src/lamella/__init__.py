@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 __version__: Final = "0.1.0"
 
 if TYPE_CHECKING:
+    from lamella._as_starlette import install_as_starlette
     from lamella.applications import Lamella, Starlette
     from lamella.background import BackgroundTask, BackgroundTasks
-    from lamella.exceptions import ClientDisconnect, HTTPException
+    from lamella.endpoints import HTTPEndpoint, WebSocketEndpoint
+    from lamella.exceptions import ClientDisconnect, HTTPException, WebSocketException
     from lamella.middleware import Middleware
     from lamella.middleware.base import BaseHTTPMiddleware
     from lamella.middleware.composition import compose
@@ -28,12 +30,15 @@ if TYPE_CHECKING:
         Response,
         StreamingResponse,
     )
-    from lamella.routing import Host, Mount, Route, Router
+    from lamella.routing import Host, Mount, Route, Router, WebSocketRoute
+    from lamella.websockets import WebSocket, WebSocketDisconnect
 
 _HOMES: Final = {
+    "_as_starlette": ("install_as_starlette",),
     "applications": ("Lamella", "Starlette"),
     "background": ("BackgroundTask", "BackgroundTasks"),
-    "exceptions": ("ClientDisconnect", "HTTPException"),
+    "endpoints": ("HTTPEndpoint", "WebSocketEndpoint"),
+    "exceptions": ("ClientDisconnect", "HTTPException", "WebSocketException"),
     "middleware": ("Middleware",),
     "middleware.base": ("BaseHTTPMiddleware",),
     "middleware.composition": ("compose",),
@@ -47,7 +52,8 @@ _HOMES: Final = {
         "Response",
         "StreamingResponse",
     ),
-    "routing": ("Host", "Mount", "Route", "Router"),
+    "routing": ("Host", "Mount", "Route", "Router", "WebSocketRoute"),
+    "websockets": ("WebSocket", "WebSocketDisconnect"),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -58,6 +64,7 @@ __all__ = [
     "ClientDisconnect",
     "FileResponse",
     "HTMLResponse",
+    "HTTPEndpoint",
     "HTTPException",
     "Host",
     "JSONResponse",
@@ -72,7 +79,13 @@ __all__ = [
     "Router",
     "Starlette",
     "StreamingResponse",
+    "WebSocket",
+    "WebSocketDisconnect",
+    "WebSocketEndpoint",
+    "WebSocketException",
+    "WebSocketRoute",
     "compose",
+    "install_as_starlette",
 ]
 
 

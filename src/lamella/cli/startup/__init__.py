@@ -1,0 +1,1 @@
+"""A folder for the path of other processes: Python runs its `sitecustomize` at its start."""
