@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from importlib.util import find_spec
 
-NEEDED = ("uvicorn", "aiosqlite")
+NEEDED = ("uvicorn", "websockets", "aiosqlite", "jinja2", "itsdangerous", "multipart")
 
 
 def main() -> None:

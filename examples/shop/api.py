@@ -86,10 +86,14 @@ async def order(request: Request) -> JSONResponse:
 
 
 async def health(request: Request) -> JSONResponse:
-    """GET /healthz: whether the shop works, and how many requests it is answering."""
-    store: Store = request.app.state.store
+    """GET /healthz: whether the shop works, how many requests it answers, how many listen."""
+    state = request.app.state
+    store: Store = state.store
     await store.product(1)
-    return JSONResponse({"status": "ok", "in_flight": request.app.state.in_flight.count})
+    listening = len(state.feed) + len(state.talk)
+    return JSONResponse(
+        {"status": "ok", "in_flight": state.in_flight.count, "listening": listening}
+    )
 
 
 async def product_of(request: Request) -> Product:

@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 
 from lamella.applications import Starlette
 from lamella.middleware import Middleware
-from lamella.routing import Route
+from lamella.middleware.sessions import SessionMiddleware
+from lamella.routing import Mount, Route, WebSocketRoute
 
-from . import api, feed, files, layers, pages
+from . import api, basket, feed, files, layers, pages, talk
 from .errors import EXCEPTION_HANDLERS
 from .settings import Settings
 from .store import open_store
@@ -24,7 +25,14 @@ ROUTES = [
     Route("/photos/{name}", files.photo),
     Route("/events", feed.events),
     Route("/healthz", api.health),
-    Route("/static/{name}", files.static),
+    Route("/basket", basket.add, methods=["POST"]),
+    Route("/basket/empty", basket.empty, methods=["POST"]),
+    Route("/staff", pages.staff),
+    Route("/staff/sign-in", basket.sign_in, methods=["POST"]),
+    Route("/staff/sign-out", basket.sign_out, methods=["POST"]),
+    Route("/staff/photo", files.upload_photo, methods=["POST"]),
+    WebSocketRoute("/talk", talk.talk),
+    Mount("/static", files.STATIC, name="static"),
 ]
 
 
@@ -40,6 +48,7 @@ def create_app(settings: Settings) -> Starlette:
             Middleware(layers.SecurityHeaders),
             Middleware(layers.InFlight, counter=in_flight),
             Middleware(layers.RateLimit, rate=settings.rate),
+            Middleware(SessionMiddleware, secret_key=settings.secret),
             Middleware(layers.TokenAuth, token=settings.token),
             Middleware(layers.Locale),
             Middleware(layers.BodyAudit),
@@ -50,6 +59,7 @@ def create_app(settings: Settings) -> Starlette:
     app.state.settings = settings
     app.state.in_flight = in_flight
     app.state.feed = feed.Feed()
+    app.state.talk = feed.Feed()
     return app
 
 

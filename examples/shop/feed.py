@@ -40,7 +40,12 @@ class Feed:
 
     def publish(self, name: str, data: object) -> None:
         """Send an event with a name and JSON data to every subscriber; never waits."""
-        event = f"event: {name}\ndata: {json.dumps(data)}\n\n"
+        self.send(f"event: {name}\ndata: {json.dumps(data)}\n\n")
+
+    def send(self, event: str) -> None:
+        """Send a text, not empty, to every subscriber; never waits."""
+        if event == CLOSED:
+            return
         for queue in list(self._subscribers):
             if queue.full():
                 self._let_go(queue)

@@ -10,9 +10,11 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from lamella.concurrency import run_in_threadpool
+from lamella.datastructures import UploadFile
 from lamella.exceptions import HTTPException
 from lamella.requests import Request
-from lamella.responses import FileResponse, JSONResponse, StreamingResponse
+from lamella.responses import FileResponse, JSONResponse, RedirectResponse, StreamingResponse
+from lamella.staticfiles import StaticFiles
 
 from .api import product_of
 from .reading import media_type
@@ -20,7 +22,7 @@ from .settings import Settings
 from .store import Store
 
 MANUAL = Path(__file__).parent / "manual.pdf"
-STATIC = {path.name: path for path in (Path(__file__).parent / "static").iterdir()}
+STATIC = StaticFiles(directory=Path(__file__).parent / "static")
 
 MAX_PHOTO_SIZE = 2 * 1024 * 1024  # bytes
 PHOTO_SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
@@ -63,14 +65,6 @@ async def manual(request: Request) -> FileResponse:
     return FileResponse(MANUAL, content_disposition_type="inline", filename=MANUAL.name)
 
 
-async def static(request: Request) -> FileResponse:
-    """GET /static/{name}: what the page needs, by a name from a list and never as a path."""
-    name = request.path_params["name"]
-    if name not in STATIC:
-        raise HTTPException(404)
-    return FileResponse(STATIC[name])
-
-
 async def put_photo(request: Request) -> JSONResponse:
     """PUT /api/products/{id}/photo: keep the body as the product's photo."""
     store: Store = request.app.state.store
@@ -83,6 +77,30 @@ async def put_photo(request: Request) -> JSONResponse:
     address = f"/photos/{photo.name}"
     await store.set_photo(product.id, address)
     return JSONResponse({"photo": address, "size": photo.size, "sha256": photo.sha256})
+
+
+async def upload_photo(request: Request) -> RedirectResponse:
+    """POST /staff/photo: the same from a form, its file spooled to disk while it comes in."""
+    store: Store = request.app.state.store
+    settings: Settings = request.app.state.settings
+    async with request.form(max_files=1, max_fields=4) as form:
+        product_id, upload = str(form.get("product_id", "")), form.get("photo")
+        if not isinstance(upload, UploadFile) or not re.fullmatch("[0-9]{1,6}", product_id):
+            raise HTTPException(422, "Expected a product's number and a photo.")
+        suffix = PHOTO_SUFFIXES.get(upload.content_type or "")
+        if suffix is None:
+            raise HTTPException(415, f"Send a photo as one of {', '.join(PHOTO_SUFFIXES)}.")
+        if await store.product(int(product_id)) is None:
+            raise HTTPException(404, f"There is no product {product_id}.")
+        photo = await keep(chunks_of(upload), settings.photos, suffix)
+    await store.set_photo(int(product_id), f"/photos/{photo.name}")
+    return RedirectResponse("/", status_code=303)
+
+
+async def chunks_of(upload: UploadFile) -> AsyncIterator[bytes]:
+    """Yield what was uploaded, 64 KiB at a time."""
+    while chunk := await upload.read(64 * 1024):
+        yield chunk
 
 
 async def keep(chunks: AsyncIterable[bytes], folder: Path, suffix: str) -> Photo:

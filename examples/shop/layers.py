@@ -121,9 +121,13 @@ class RateLimit(BaseHTTPMiddleware):
 
 
 class TokenAuth(BaseHTTPMiddleware):
-    """Lets everybody read, and those write who send `Authorization: Bearer <token>`."""
+    """Lets everybody read, and those write who send `Authorization: Bearer <token>`.
+
+    The forms of the pages are for everybody, or for the staff who signed in.
+    """
 
     READING = {"GET", "HEAD", "OPTIONS"}
+    FORMS = {"/basket", "/basket/empty", "/staff/sign-in"}
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         """Set the token that writing needs."""
@@ -132,11 +136,19 @@ class TokenAuth(BaseHTTPMiddleware):
 
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         """Answer 401 to a write without the right token."""
-        given = request.headers.get("authorization", "").encode()
-        if request.method not in self.READING and not hmac.compare_digest(given, self.expected):
+        if request.method not in self.READING and not self.may_write(request):
             message = "Writing needs the shop's token: send Authorization: Bearer <token>."
             return problem(401, message, {"WWW-Authenticate": "Bearer"})
         return await call_next(request)
+
+    def may_write(self, request: Request) -> bool:
+        """Tell whether this client may: by the form, the token, or the session."""
+        if request.url.path in self.FORMS:
+            return True
+        given = request.headers.get("authorization", "").encode()
+        if hmac.compare_digest(given, self.expected):
+            return True
+        return request.url.path.startswith("/staff/") and request.session.get("staff", False)
 
 
 class Locale(BaseHTTPMiddleware):

@@ -9,7 +9,7 @@ from lamella.applications import Starlette
 
 
 class Server(uvicorn.Server):
-    """Ends the live feed when it is told to stop, since those streams never end by themselves."""
+    """Ends the live feeds when it is told to stop, since they never end by themselves."""
 
     def __init__(self, app: Starlette, **options: Any) -> None:
         """Serve `app`; `options` are those of `uvicorn.Config`."""
@@ -17,6 +17,7 @@ class Server(uvicorn.Server):
         self.app = app
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the feed, then answer what is in flight and stop."""
+        """Close the feeds, then answer what is in flight and stop."""
         self.app.state.feed.close()
+        self.app.state.talk.close()
         await super().shutdown(sockets)

@@ -15,19 +15,21 @@ class Settings:
         database: The SQLite file, made and filled at the first start.
         photos: The folder of uploaded photos, made at the first start.
         token: The API token that writing needs.
+        secret: What signs the sessions.
         rate: Requests a second that one client may make; 0 for no limit.
     """
 
     database: Path
     photos: Path
     token: str
+    secret: str
     rate: float
 
 
 def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read SHOP_DB, SHOP_PHOTOS, SHOP_TOKEN and SHOP_RATE.
+    """Read SHOP_DB, SHOP_PHOTOS, SHOP_TOKEN, SHOP_SECRET and SHOP_RATE.
 
-    Without SHOP_TOKEN the shop makes a new token at every start.
+    Without SHOP_TOKEN or SHOP_SECRET the shop makes a new one at every start.
 
     Raises:
         ValueError: If SHOP_RATE is not a number.
@@ -39,5 +41,6 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
         database=Path(environ.get("SHOP_DB", "shop.db")),
         photos=Path(environ.get("SHOP_PHOTOS", "shop-photos")),
         token=environ.get("SHOP_TOKEN") or secrets.token_urlsafe(16),
+        secret=environ.get("SHOP_SECRET") or secrets.token_urlsafe(32),
         rate=float(rate),
     )

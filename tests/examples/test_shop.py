@@ -7,19 +7,21 @@ import io
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from examples.shop import __main__ as shop_command
-from examples.shop import feed, files, layers
+from examples.shop import basket, feed, files, layers, talk
 from examples.shop.app import create_app, lifespan
 from examples.shop.catalogue import SIZES, TEAS, seeds
 from examples.shop.settings import Settings, settings_from
 from examples.shop.store import OutOfStockError, Store, Wanted, open_store
 from lamella.requests import ClientDisconnect
 from lamella.testclient import TestClient
+from lamella.websockets import WebSocketDisconnect
 
 AUTHORIZED = {"Authorization": "Bearer secret"}
 COUNT = len(TEAS) * len(SIZES)
@@ -29,7 +31,9 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 300
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """A shop of its own for each test, without a rate limit."""
-    return Settings(tmp_path / "shop.db", tmp_path / "photos", token="secret", rate=0)
+    return Settings(
+        tmp_path / "shop.db", tmp_path / "photos", token="secret", secret="sign", rate=0
+    )
 
 
 @pytest.fixture
@@ -527,7 +531,7 @@ def test_the_language_is_the_one_the_client_likes(
 
 def test_too_many_requests_are_429(settings: Settings) -> None:
     """One in a hundred seconds: the second is too early, and is told how long to wait."""
-    slow = Settings(settings.database, settings.photos, settings.token, rate=0.01)
+    slow = replace(settings, rate=0.01)
     with TestClient(create_app(slow)) as client:
         first, second = (client.get("/static/shop.css") for _ in range(2))
     assert (200, 429) == (first.status_code, second.status_code)
@@ -556,7 +560,7 @@ def test_the_rate_limit_forgets_old_clients(settings: Settings) -> None:
 def test_health_counts_itself_and_nothing_else(client: TestClient) -> None:
     """The pure ASGI layer counts in and out."""
     for _ in range(3):
-        assert {"status": "ok", "in_flight": 1} == client.get("/healthz").json()
+        assert {"status": "ok", "in_flight": 1, "listening": 0} == client.get("/healthz").json()
 
 
 # Refusals, settings
@@ -593,8 +597,9 @@ def test_an_error_of_ours_is_a_500_that_tells_nothing(settings: Settings) -> Non
 
 def test_settings_come_from_the_environment() -> None:
     """And have defaults; a token is made up if there is none."""
-    given = settings_from({"SHOP_DB": "a", "SHOP_PHOTOS": "b", "SHOP_TOKEN": "c", "SHOP_RATE": "4"})
-    assert Settings(Path("a"), Path("b"), "c", 4.0) == given
+    environ = {"SHOP_DB": "a", "SHOP_PHOTOS": "b", "SHOP_TOKEN": "c", "SHOP_SECRET": "d"}
+    given = settings_from({**environ, "SHOP_RATE": "4"})
+    assert Settings(Path("a"), Path("b"), "c", "d", 4.0) == given
     first, second = (settings_from({}) for _ in range(2))
     assert (Path("shop.db"), 50.0) == (first.database, first.rate)
     assert first.token != second.token
@@ -624,5 +629,112 @@ def test_a_missing_package_is_said_with_the_install_command(
     """Before anything else is tried."""
     monkeypatch.setattr("sys.argv", ["shop"])
     monkeypatch.setattr(shop_command, "find_spec", lambda name: None)
-    with pytest.raises(SystemExit, match="pip install uvicorn aiosqlite"):
+    with pytest.raises(SystemExit, match="pip install uvicorn websockets aiosqlite jinja2 "):
         shop_command.main()
+
+
+# Pages with forms, the session, and the talk
+
+
+def test_static_page_is_served(client: TestClient) -> None:
+    """By its name, and nothing beside the folder."""
+    assert "About the tea shop" in client.get("/static/about.html").text
+    assert 404 == client.get("/static/../app.py").status_code
+    assert 404 == client.get("/static/%2e%2e/app.py").status_code
+
+
+def test_basket_fills_and_empties(client: TestClient) -> None:
+    """The basket is the visitor's own, kept in a signed cookie."""
+    for _ in range(2):
+        page = client.post("/basket", data={"product_id": "1"})
+    assert "<li>2 &times; Assam, 50 g</li>" in page.text
+    assert "<li>" not in client.post("/basket/empty").text
+
+
+@pytest.mark.parametrize(("number", "status"), [("999", 404), ("x", 422), ("", 422), ("٣", 422)])
+def test_only_products_go_into_the_basket(client: TestClient, number: str, status: int) -> None:
+    """What the form names has to be there."""
+    assert status == client.post("/basket", data={"product_id": number}).status_code
+
+
+def test_basket_holds_so_many_products(client: TestClient) -> None:
+    """So that the cookie stays small."""
+    for number in range(1, basket.MOST + 1):
+        client.post("/basket", data={"product_id": str(number)}, follow_redirects=False)
+    answer = client.post("/basket", data={"product_id": str(basket.MOST + 1)})
+    assert (409, "A basket holds 20 products.") == (
+        answer.status_code,
+        answer.json()["error"]["message"],
+    )
+
+
+def test_a_cookie_that_was_changed_is_no_session(client: TestClient) -> None:
+    """Whoever signs in by hand is a visitor all the same."""
+    client.post("/staff/sign-in", data={"token": "secret"})
+    assert "Sign out" in client.get("/staff").text
+    signed = client.cookies["session"]
+    client.cookies.clear()
+    client.cookies.set("session", "A" + signed[1:])
+    assert "Sign in" in client.get("/staff").text
+
+
+def test_staff_signs_in_and_out(client: TestClient) -> None:
+    """With the shop's token; another one is refused."""
+    assert 403 == client.post("/staff/sign-in", data={"token": "guess"}).status_code
+    assert "Sign out" in client.post("/staff/sign-in", data={"token": "secret"}).text
+    assert "Sign in" in client.post("/staff/sign-out").text
+
+
+def test_staff_uploads_a_photo_by_form(client: TestClient) -> None:
+    """What a browser sends; the name that it gives is not looked at."""
+    client.post("/staff/sign-in", data={"token": "secret"})
+    page = client.post(
+        "/staff/photo",
+        data={"product_id": "2"},
+        files={"photo": ("/etc/passwd", PNG, "image/png")},
+    )
+    assert f'<img src="/photos/{hashlib.sha256(PNG).hexdigest()}.png"' in page.text
+
+
+@pytest.mark.parametrize(
+    ("number", "media_type", "status"),
+    [("2", "text/html", 415), ("999", "image/png", 404), ("x", "image/png", 422)],
+)
+def test_a_photo_that_does_not_fit_is_refused(
+    client: TestClient, number: str, media_type: str, status: int
+) -> None:
+    """Another type, and a product that is none."""
+    client.post("/staff/sign-in", data={"token": "secret"})
+    files = {"photo": ("tea", PNG, media_type)}
+    answer = client.post("/staff/photo", data={"product_id": number}, files=files)
+    assert status == answer.status_code
+
+
+def test_upload_form_is_for_the_staff(client: TestClient) -> None:
+    """A visitor's photo is not even read."""
+    files = {"photo": ("tea.png", PNG, "image/png")}
+    answer = client.post("/staff/photo", data={"product_id": "2"}, files=files)
+    assert 401 == answer.status_code
+
+
+def test_all_hear_what_one_says(client: TestClient) -> None:
+    """The one who says it too; and nobody hears more than so much."""
+    with client.websocket_connect("/talk") as one, client.websocket_connect("/talk") as other:
+        one.send_text("Good morning")
+        assert ("Good morning", "Good morning") == (one.receive_text(), other.receive_text())
+        other.send_text("x" * 500)
+        assert "x" * talk.LONGEST == one.receive_text()
+    assert 0 == client.get("/healthz").json()["listening"]
+
+
+def test_talk_ends_when_the_shop_closes(settings: Settings) -> None:
+    """With the code of a server that goes away."""
+    app = create_app(settings)
+    with TestClient(app) as client, client.websocket_connect("/talk") as visitor:
+        visitor.send_text("Still open?")
+        assert "Still open?" == visitor.receive_text()
+        assert client.portal is not None
+        client.portal.call(app.state.talk.close)
+        with pytest.raises(WebSocketDisconnect) as closed:
+            visitor.receive_text()
+    assert (1001, "The shop closes.") == (closed.value.code, closed.value.reason)
