@@ -24,6 +24,7 @@ from benchmarks.asgi import Case, bare, exchange
 from benchmarks.figures import Bar, Figure, as_json, markdown, number, table
 from benchmarks.frameworks import Pair, load
 from benchmarks.measure import Effort, Spread, rotated, slopes
+from tests.loops import asyncio_only
 
 TINY = Effort(
     rounds=2,
@@ -131,6 +132,7 @@ async def broken(scope, receive, send):
     await send({"type": "http.response.body", "body": b"oops"})
 
 
+@asyncio_only("the benchmarks measure on asyncio")
 @pytest.mark.anyio
 async def test_wrong_answer_is_refused_before_anything_is_timed():
     """An error page is quick; a figure made of it would be praise."""

@@ -14,8 +14,14 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-from lamella.concurrency import iterate_in_threadpool, run_in_threadpool, run_until_first_complete
+from lamella.concurrency import (
+    create_collapsing_task_group,
+    iterate_in_threadpool,
+    run_in_threadpool,
+    run_until_first_complete,
+)
 from lamella.exceptions import StarletteDeprecationWarning
+from tests.loops import gather, spawn
 
 pytestmark = pytest.mark.anyio
 
@@ -109,7 +115,7 @@ async def test_only_changed_contextvars_are_set_in_the_caller():
         await run_in_threadpool(func)
         return name.get(), other.get()
 
-    task = asyncio.get_running_loop().create_task(call(), context=context)
+    task = spawn(call(), context)
     await turns(started)
     context.run(name.set, "meanwhile")
     go_on.set()
@@ -432,7 +438,7 @@ async def test_iterator_is_closed_when_the_consumer_is_cancelled_in_mid_step(how
             log.append(unset in copy_context())
 
     scope = anyio.CancelScope()
-    task = asyncio.get_running_loop().create_task(consume(scope))
+    task = spawn(consume(scope))
     await turns(started)
     task.cancel() if how == "task" else scope.cancel()
     for _ in range(5):
@@ -444,6 +450,7 @@ async def test_iterator_is_closed_when_the_consumer_is_cancelled_in_mid_step(how
     assert ["step ended", "closed", False] == log
 
 
+@pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")  # trio says so
 async def test_generator_that_was_dropped_is_closed_by_the_event_loop():
     """Not at once, but before the loop ends; nobody called aclose()."""
     ended = threading.Event()
@@ -553,27 +560,8 @@ async def test_two_iterators_keep_their_contextvars_apart_until_they_are_asked()
     async def consume(value):
         return [item async for item in iterate_in_threadpool(source(value))]
 
-    results = await asyncio.gather(consume(1), consume(2))
+    results = await gather(consume(1), consume(2))
     assert [[1, 1], [2, 2]] == results
-
-
-def test_both_work_on_trio():
-    """Nothing here is asyncio's own."""
-
-    async def main():
-        name.set("before")
-        await run_in_threadpool(name.set, "after")
-        log = []
-        async with contextlib.aclosing(iterate_in_threadpool(generate(log))) as stream:
-            async for item in stream:
-                break
-        with anyio.CancelScope() as scope:
-            async with contextlib.aclosing(iterate_in_threadpool(generate(log))) as stream:
-                async for _ in stream:
-                    scope.cancel()
-        return name.get(), item, log
-
-    assert ("after", 0, [GeneratorExit, False] * 2) == anyio.run(main, backend="trio")
 
 
 # run_until_first_complete
@@ -625,3 +613,35 @@ async def test_several_errors_arrive_in_a_group():
             (fails, {"error": ValueError()}), (fails, {"error": KeyError()})
         )
     assert {ValueError, KeyError} == {type(exc) for exc in caught.value.exceptions}
+
+
+# create_collapsing_task_group
+
+
+async def test_single_error_of_a_collapsing_group_is_raised_as_it_is():
+    """Whether it came from the block or from a task; what the block waited for is cancelled."""
+
+    async def fails():
+        raise KeyError("task")
+
+    with pytest.raises(ValueError, match="block") as of_block:
+        async with create_collapsing_task_group():
+            raise ValueError("block")
+    with pytest.raises(KeyError, match="task"):
+        async with create_collapsing_task_group() as group:
+            group.start_soon(fails)
+            await anyio.sleep_forever()
+    assert of_block.value.__context__ is None
+
+
+async def test_collapsing_group_without_an_error_waits_for_its_tasks():
+    """As any task group."""
+    log = []
+
+    async def notes():
+        await anyio.lowlevel.checkpoint()
+        log.append("done")
+
+    async with create_collapsing_task_group() as group:
+        group.start_soon(notes)
+    assert ["done"] == log

@@ -22,12 +22,16 @@ BASES = [
     (exceptions.NoResponseError, RuntimeError),
     (exceptions.BodyConsumedError, exceptions.LamellaError),
     (exceptions.BodyConsumedError, RuntimeError),
+    (exceptions.ProtocolError, exceptions.LamellaError),
+    (exceptions.ProtocolError, RuntimeError),
     (exceptions.ResponseStartedError, exceptions.LamellaError),
     (exceptions.ResponseStartedError, RuntimeError),
     (exceptions.ClientDisconnect, Exception),
     (exceptions.HTTPException, Exception),
+    (exceptions.BodyTooLargeError, exceptions.HTTPException),
     (exceptions.MalformedJSONError, exceptions.HTTPException),
     (exceptions.MalformedJSONError, json.JSONDecodeError),
+    (exceptions.MultiPartException, exceptions.HTTPException),
     (exceptions.WebSocketException, Exception),
     (exceptions.StarletteDeprecationWarning, UserWarning),
 ]
@@ -141,4 +145,14 @@ def test_websocket_exception_reads_as_starlettes(code, reason):
         ours.reason,
         str(ours),
         repr(ours),
+    )
+
+
+def test_malformed_json_tells_where_and_keeps_the_librarys_words():
+    """FastAPI shows `msg` to its clients, and the place on its own."""
+    exc = exceptions.MalformedJSONError("Expecting value", '{"a":\n x}', 7)
+    assert "The request body is not JSON: Expecting value (line 2, column 2)." == str(exc)
+    assert ("Expecting value", 7) == (exc.msg, exc.pos)
+    assert "The request body is not JSON: byte 3 is not UTF-8." == str(
+        exceptions.MalformedJSONError("byte 3 is not UTF-8")
     )

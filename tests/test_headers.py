@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette._utils import parse_host_header
 
-from lamella._headers import check_header, encode_header, parse_host
+from lamella._headers import check_header, encode_header, parse_host, values_in
 
 TOKEN_CHARS = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LATIN_1 = [chr(code) for code in range(256)]
@@ -99,17 +99,20 @@ HOSTS = [
 
 @pytest.mark.parametrize("text", HOSTS)
 def test_host_is_read_as_in_starlette(text):
-    """The same hosts are valid, with the same parts; one with an impossible port is none here."""
+    """The same hosts are valid, with the same parts."""
     theirs = parse_host_header(text)
     ours = parse_host(text)
-    if theirs is None or not theirs.is_valid_port:
-        assert ours is None
-    else:
-        assert (theirs.host, theirs.port, theirs.authority) == (
-            ours.host,
-            ours.port,
-            ours.authority,
-        )
+    assert (theirs is None) == (ours is None)
+    for part in ("host", "port", "authority", "is_valid_port"):
+        assert getattr(theirs, part, None) == getattr(ours, part, None)
+
+
+@pytest.mark.parametrize(("length", "valid"), [(640, True), (641, False), (100_000, False)])
+def test_port_is_no_longer_than_a_number_that_python_reads(length, valid):
+    """At the lowest limit that a program can set; RFC 3986 sets none."""
+    host = parse_host("a:" + "0" * length)
+    assert valid == (host is not None)
+    assert host is None or host.is_valid_port
 
 
 @pytest.mark.parametrize("text", ["a%b", "a%2", "a%zz", "%", None])
@@ -139,7 +142,8 @@ def test_valid_host_is_the_authority_of_a_url_and_nothing_else(text):
     parts = urlsplit(f"http://{host.authority}/path?query#fragment")
     assert (host.authority, "/path", "query", "fragment") == parts[1:]
     assert (None, None) == (parts.username, parts.password)
-    assert parts.port == (None if host.port is None else int(host.port))
+    if host.is_valid_port:
+        assert parts.port == (None if host.port is None else int(host.port))
     assert parts.hostname.lower() == host.host.strip("[]").lower()
 
 
@@ -148,3 +152,15 @@ def test_every_text_of_three_special_characters_is_safe():
     for chars in itertools.product("a:[].%0v@/?#\\ \r\n", repeat=4):
         host = parse_host("".join(chars))
         assert host is None or not set("/?#@\\ \r\n") & set(host.authority)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, iter])
+def test_values_of_a_request_header_are_told_in_order(kind):
+    """And the next reader still finds them, whatever iterable they came in."""
+    pairs = [(b"host", b"a"), (b"x", b"\xfc"), (b"host", b"b")]
+    scope = {"headers": kind(pairs)}
+    assert ["a", "b"] == values_in(scope, b"host")
+    assert ["\xfc"] == values_in(scope, b"x")
+    assert [] == values_in(scope, b"none")
+    assert [] == values_in({}, b"host")
+    assert pairs == list(scope["headers"])

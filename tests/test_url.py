@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from starlette import datastructures as starlette_datastructures
 
 from lamella import datastructures
+from lamella._url import location_of
 from lamella.datastructures import URL, Address, URLPath
 from lamella.exceptions import UsageError
 
@@ -420,3 +421,27 @@ def test_address_is_a_pair_with_names():
     assert ("h", 1) == address
     assert ("h", 1) == (address.host, address.port)
     assert starlette_datastructures.Address._fields == Address._fields
+
+
+# --- redirects to paths of the same origin
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "location"),
+    [
+        ("/a/", b"", "/a/"),
+        ("/a", b"x=%20&y", "/a?x=%20&y"),
+        ("//evil.example/", b"", "/.//evil.example/"),
+        ("///evil.example", b"", "/.///evil.example"),
+        ("/\\evil.example", b"", "/%5Cevil.example"),
+        ("/a\r\nset-cookie: b", b"", "/a%0D%0Aset-cookie:%20b"),
+        ("/a?b#c", b"d#e\n", "/a%3Fb%23c?d%23e%0A"),
+        ("/ä", "ü".encode(), "/%C3%A4?%C3%BC"),
+        ("/\ud800", b"\xff", "/%3F?%FF"),
+    ],
+)
+def test_location_stays_on_the_origin(path, query, location):
+    """CVE-2021-21330, CVE-2017-7233: whatever a client asked for."""
+    assert location == location_of(path, query)
+    parts = urlsplit(location)
+    assert ("", "") == (parts.scheme, parts.netloc)

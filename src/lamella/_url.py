@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from ipaddress import AddressValueError, IPv6Address
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, quote_from_bytes, urlencode, urlsplit
 
 from lamella._headers import parse_host
 from lamella.exceptions import UsageError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lamella.types import Scope
 
-__all__ = ["URL", "Address", "URLPath", "decode_query"]
+__all__ = ["URL", "Address", "URLPath", "decode_query", "location_of"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _PLAIN_SCHEMES = {"http": "http", "websocket": "ws"}
@@ -33,7 +33,7 @@ _is_scheme = re.compile(r"[a-z][a-z0-9+.\-]*").fullmatch
 # What ends a path or a query, what browsers read as a slash, and what `urlsplit` drops in silence.
 _PATH_BREAKERS = re.compile(r"[\x00-\x1f?#\\\x7f]")
 _QUERY_BREAKERS = re.compile(r"[\x00-\x1f#\x7f]")
-_NOT_ASCII = re.compile(rb"[\x80-\xff]")
+_NOT_ASCII = {byte: f"%{byte:02X}" for byte in range(0x80, 0x100)}
 
 
 class Address(NamedTuple):
@@ -57,7 +57,23 @@ def decode_query(raw: bytes) -> str:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
-        return _NOT_ASCII.sub(lambda match: b"%%%02X" % match[0][0], raw).decode("ascii")
+        return raw.decode("latin-1").translate(_NOT_ASCII)
+
+
+def location_of(path: str, query_string: bytes = b"") -> str:
+    """Write where a redirect to another path of this origin leads (RFC 9110 section 10.2.2).
+
+    Without scheme and host, so no Host header is reflected, and no path is read as another host.
+
+    Args:
+        path: from the first slash on, decoded as `scope["path"]` is.
+        query_string: encoded as `scope["query_string"]` is.
+    """
+    location = quote(path, safe="/:@!$&'()*+,;=~", errors="replace")
+    if path.startswith("//"):
+        location = f"/.{location}"
+    query = quote_from_bytes(query_string, safe="/:@!$&'()*+,;=~?%[]")
+    return f"{location}?{query}" if query else location
 
 
 class URL:
@@ -305,7 +321,7 @@ def _host_header(scope: Scope) -> str:
     for name, value in headers:
         if name == b"host":
             host = parse_host(value.decode("latin-1"))
-            return "" if host is None else host.authority
+            return host.authority if host is not None and host.is_valid_port else ""
     return ""
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from contextvars import Context, ContextVar, Token, copy_context
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 import anyio
 import anyio.to_thread
@@ -22,6 +22,8 @@ from lamella.exceptions import StarletteDeprecationWarning
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+
+    from anyio.abc import TaskGroup
 
 __all__ = ["iterate_in_threadpool", "run_in_threadpool", "run_until_first_complete"]
 
@@ -45,12 +47,23 @@ async def run_in_threadpool(func: Callable[P, T], *args: P.args, **kwargs: P.kwa
     Source: as Starlette 1.10, which drops the ContextVars.
     """
     changes: _Changes = []
-    result: T
+    outcome: _Outcome = []
     try:
-        result, error = await anyio.to_thread.run_sync(_call, changes, func, args, kwargs)
+        await anyio.to_thread.run_sync(_call, changes, outcome, func, args, kwargs)
     finally:
         for var, value in changes:
             var.set(value)
+    return cast("T", _told(outcome))
+
+
+# What came of a call, in a list that is emptied. A future, or the frame of the thread, would keep
+# an error, and the error that frame or the one that awaits the future: a circle that holds the
+# request until the collector runs. Besides, trio refuses a coroutine that is returned.
+_Outcome = list[tuple[Any, Exception | None]]
+
+
+def _told(outcome: _Outcome) -> Any:
+    result, error = outcome.pop()
     if error is not None:
         try:
             raise error
@@ -59,23 +72,19 @@ async def run_in_threadpool(func: Callable[P, T], *args: P.args, **kwargs: P.kwa
     return result
 
 
-# Errors come back as values and are raised by the caller. A future would keep the error, and the
-# error the frame that awaits the future: a circle that holds the request until the collector runs.
-_Outcome = tuple[Any, Exception | None]
-
-
 def _call(
     changes: _Changes,
+    outcome: _Outcome,
     func: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-) -> _Outcome:
+) -> None:
     # Taken in the thread, since anyio changes a variable of its own on the way there.
     before = copy_context()
     try:
-        return func(*args, **kwargs), None
+        outcome.append((func(*args, **kwargs), None))
     except Exception as exc:
-        return None, exc
+        outcome.append((None, exc))
     finally:
         changes += _changes(before, copy_context())
 
@@ -127,16 +136,12 @@ class _Steps(Generic[T]):
 
     async def run(self, step: Callable[[], Any]) -> Any:
         """Run one step in a thread and bring its ContextVars here."""
+        outcome: _Outcome = []
         try:
-            result, error = await anyio.to_thread.run_sync(self._enter, step)
+            await anyio.to_thread.run_sync(self._enter, step, outcome)
         finally:
             self._carry_back()
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error
-        return result
+        return _told(outcome)
 
     def advance(self) -> Any:
         """Give the next item, or _NOTHING at the end: StopIteration cannot leave a coroutine."""
@@ -158,7 +163,7 @@ class _Steps(Generic[T]):
         """Close the iterator."""
         self._iterator.close()
 
-    def _enter(self, step: Callable[[], Any]) -> _Outcome:
+    def _enter(self, step: Callable[[], Any], outcome: _Outcome) -> None:
         """Run a step in the iterator's context; here is a copy of the consumer's."""
         with self._lock:
             here = copy_context()
@@ -169,9 +174,9 @@ class _Steps(Generic[T]):
                     self._context.run(var.set, value)
             before = self._context.copy()
             try:
-                return self._context.run(step), None
+                outcome.append((self._context.run(step), None))
             except Exception as exc:
-                return None, exc
+                outcome.append((None, exc))
             finally:
                 self._changes = _changes(before, self._context)
                 self._changes += [(v, _NOTHING) for v in before if v not in self._context]
@@ -205,7 +210,9 @@ async def run_until_first_complete(
     Source: as Starlette 1.10, where it is deprecated; use a task group of anyio.
     """
     warnings.warn(
-        "run_until_first_complete is deprecated; use anyio.create_task_group() instead.",
+        # Begins as in Starlette, so that filters for it go on working.
+        "run_until_first_complete is deprecated and will be removed in a future version."
+        " Use anyio.create_task_group() instead.",
         StarletteDeprecationWarning,
         stacklevel=2,
     )
@@ -214,10 +221,20 @@ async def run_until_first_complete(
         await func()
         group.cancel_scope.cancel()
 
+    async with create_collapsing_task_group() as group:
+        for func, kwargs in args:
+            group.start_soon(run, functools.partial(func, **kwargs))
+
+
+@asynccontextmanager
+async def create_collapsing_task_group() -> AsyncGenerator[TaskGroup, None]:
+    """A task group of anyio that raises a single exception as it is, and several as a group.
+
+    Source: as Starlette 1.10, where it is found in the private module `_utils`.
+    """
     try:
         async with anyio.create_task_group() as group:
-            for func, kwargs in args:
-                group.start_soon(run, functools.partial(func, **kwargs))
+            yield group
         return
     except BaseExceptionGroup as raised:
         error, *others = raised.exceptions

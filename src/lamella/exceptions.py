@@ -4,14 +4,20 @@ Floor 0. The tree, with what each class is besides::
 
     Exception
     ├── HTTPException               raised to answer with a status
-    │   └── MalformedJSONError      (json.JSONDecodeError) a request body that is not JSON: a 400
+    │   ├── BodyTooLargeError       a request body over the limit in force: a 413
+    │   ├── MalformedJSONError      (json.JSONDecodeError) a request body that is not JSON: a 400
+    │   └── MultiPartException      a form that cannot be read, or is over a limit: a 400
     ├── WebSocketException          raised to close a websocket with a code
+    │   └── WrongPayloadError       (RuntimeError) a message of a kind that is not read: 1003
+    │       └── MalformedPayloadError  (json.JSONDecodeError) one that is not JSON: 1003 or 1007
+    ├── EnvironError                the environment is changed where it was read already
     ├── ClientDisconnect            the client went away while its body was being read
     ├── LamellaError                what is ours alone; catch this for all of it
     │   ├── StackError              (TypeError) a stack, layer or route declared wrongly
     │   ├── UsageError              (AssertionError, ValueError) a call that contradicts itself
     │   ├── NoResponseError         (RuntimeError) an app ended without a response
     │   ├── BodyConsumedError       (RuntimeError) a body that somebody streamed away is read again
+    │   ├── ProtocolError           (RuntimeError) what the ASGI specification forbids
     │   └── ResponseStartedError    (RuntimeError) messages of a response in the wrong order
     └── UserWarning
         └── StarletteDeprecationWarning
@@ -33,16 +39,22 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BodyConsumedError",
+    "BodyTooLargeError",
     "ClientDisconnect",
+    "EnvironError",
     "HTTPException",
     "LamellaError",
     "MalformedJSONError",
+    "MalformedPayloadError",
+    "MultiPartException",
     "NoResponseError",
+    "ProtocolError",
     "ResponseStartedError",
     "StackError",
     "StarletteDeprecationWarning",
     "UsageError",
     "WebSocketException",
+    "WrongPayloadError",
 ]
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
@@ -82,6 +94,16 @@ class HTTPException(Exception):
         return f"{name}(status_code={self.status_code!r}, detail={self.detail!r})"
 
 
+class BodyTooLargeError(HTTPException):
+    """The request body is larger than the limit in force. Answered with 413 if nobody catches it.
+
+    Source: RFC 9110 section 15.5.14.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(413, "Content Too Large")
+
+
 class MalformedJSONError(HTTPException, JSONDecodeError):
     """The request body is not JSON in UTF-8 (RFC 8259). Answered with 400 if nobody catches it.
 
@@ -94,11 +116,31 @@ class MalformedJSONError(HTTPException, JSONDecodeError):
     def __init__(self, reason: str, text: str = "", position: int = 0) -> None:
         JSONDecodeError.__init__(self, reason, text, position)
         self.status_code = 400
-        self.detail = f"The request body is not JSON: {reason}."
+        # Not in `msg`, which FastAPI shows to clients as it is.
+        place = f" (line {self.lineno}, column {self.colno})" if text else ""
+        self.detail = f"The request body is not JSON: {reason}{place}."
         self.headers = None
 
     def __str__(self) -> str:
         return self.detail
+
+
+class MultiPartException(HTTPException):
+    """A form cannot be read, or is over a limit. Answered with 400 if nobody catches it.
+
+    Args:
+        message: what is wrong.
+
+    Source: as Starlette 1.10, where it is found in `formparsers`, and is an HTTPException of its
+    own only inside an application.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(400, message)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class WebSocketException(Exception):
@@ -120,6 +162,43 @@ class WebSocketException(Exception):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(code={self.code!r}, reason={self.reason!r})"
+
+
+class WrongPayloadError(WebSocketException, RuntimeError):
+    """A client sent a message of another kind than the one that is read: text, say, for bytes.
+
+    Closes the websocket if nobody catches it.
+
+    Args:
+        reason: what was expected and what came.
+        code: close code of RFC 6455 section 7.4.
+    """
+
+    def __init__(self, reason: str, *, code: int = 1003) -> None:
+        super().__init__(code, reason)
+
+
+class MalformedPayloadError(WrongPayloadError, JSONDecodeError):
+    """A client sent a message that is not JSON. Closes the websocket if nobody catches it.
+
+    Args:
+        reason: what is wrong.
+        text: the message, as far as it is text.
+        position: where in the text, in characters from 0.
+        code: close code of RFC 6455 section 7.4: 1007 if the message is no UTF-8 either.
+    """
+
+    def __init__(self, reason: str, text: str = "", position: int = 0, *, code: int = 1003) -> None:
+        JSONDecodeError.__init__(self, reason, text, position)
+        self.code = code
+        self.reason = f"Malformed JSON data received: {reason}."
+
+
+class EnvironError(Exception):
+    """The environment is changed where a setting of it was read already.
+
+    Source: as Starlette 1.10, where it is found in `config`.
+    """
 
 
 class ClientDisconnect(Exception):
@@ -150,6 +229,10 @@ class NoResponseError(LamellaError, RuntimeError):
 
 class BodyConsumedError(LamellaError, RuntimeError):
     """A request body is asked for that somebody has streamed away; the text names the reader."""
+
+
+class ProtocolError(LamellaError, RuntimeError):
+    """A scope or a message that the ASGI specification forbids, as ``LintMiddleware`` found it."""
 
 
 class ResponseStartedError(LamellaError, RuntimeError):

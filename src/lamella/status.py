@@ -191,7 +191,7 @@ def __getattr__(name: str) -> int:
     if new_name is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     warnings.warn(
-        f"{name} is deprecated; use {new_name} instead.",
+        f"'{name}' is deprecated. Use '{new_name}' instead.",
         StarletteDeprecationWarning,
         stacklevel=2,
     )

@@ -18,29 +18,35 @@ PACKAGE = "lamella"
 # module of package x that no other line names; a package's name stands for its __init__.
 FLOORS: dict[int, list[str]] = {
     0: [
-        "types, _headers, _messages, _inspect -> exceptions -> status, convertors, config, middleware",
-        "_ranges",
+        "types, _headers, _messages, _inspect -> exceptions -> status, convertors, config, middleware,"
+        " _cookies, _handshake",
+        "_ranges, _json",
     ],
     1: [
         "_url -> _multidict, concurrency -> datastructures, background",
         "_paths -> _index, _route_table",
-        "engine.inbound -> engine.exchange, engine.interrupt",
+        "engine.contexts, engine.on_trio -> engine.loop -> engine.inbound -> engine.exchange, engine.interrupt",
     ],
-    2: ["formparsers -> requests", "_file_body"],
-    3: ["responses -> websockets"],
+    2: ["_connection, _multipart -> formparsers -> requests", "_file_body", "_streaming", "_utils"],
+    3: ["_response -> _file_response -> responses -> websockets"],
     4: ["engine.edge -> engine.service -> engine.bridge -> engine.stack -> engine"],
     5: [
-        "_outcomes, _debug_page -> middleware.base -> middleware.composition, middleware.*",
+        "_outcomes, _debug_page, _refusal -> _exception_handler -> middleware.base -> middleware.composition, middleware.*",
         "params -> injection.* -> injection",
     ],
     6: [
         "authentication -> middleware.authentication",
-        "middleware.opentelemetry",
-        "routing, staticfiles, endpoints, templating",
+        "_endpoint, _lifespan, _route -> _finder, _host, endpoints -> routing, staticfiles -> middleware.opentelemetry",
+        "templating",
     ],
     7: ["openapi.* -> openapi", "schemas"],
     8: ["applications"],
-    9: ["testclient -> testing.* -> testing", "cli.* -> cli -> __main__"],
+    9: [
+        "_testclient.run -> _testclient.http, _testclient.websocket, _testclient.lifespan"
+        " -> _testclient.http_client -> _testclient.async_client -> _testclient -> testclient"
+        " -> testing.* -> testing",
+        "_as_starlette, cli.startup.sitecustomize -> cli.* -> cli -> __main__",
+    ],
     10: ["lamella"],
 }
 
@@ -53,7 +59,6 @@ DEFINING = {"middleware"}
 
 # Packages that only an extra installs: these alone may be imported inside a function, at first use.
 OPTIONAL = {
-    "a2wsgi",
     "click",
     "granian",
     "httpx",

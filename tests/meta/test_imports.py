@@ -16,7 +16,14 @@ MODULES = sorted(
 )
 
 # Modules whose classes build on an optional package: without it they must fail, and say what helps.
-BUILT_ON = {"lamella.testclient": "lamella[testclient]"}
+BUILT_ON = {
+    "lamella._testclient.async_client": "lamella[testclient]",
+    "lamella._testclient.http_client": "lamella[testclient]",
+    "lamella.middleware.opentelemetry": "lamella[opentelemetry]",
+    "lamella.middleware.sessions": "lamella[sessions]",
+    "lamella.templating": "lamella[templates]",
+    "lamella.testclient": "lamella[testclient]",
+}
 
 # Run in an interpreter of its own: a finder in front of all others refuses every package but the
 # standard library, lamella, and the two that the core depends on with what these need.

@@ -7,7 +7,8 @@ from starlette.middleware import body_limit as starlette_body_limit
 
 from lamella.applications import Lamella
 from lamella.background import BackgroundTask
-from lamella.middleware import Middleware
+from lamella.exceptions import BodyTooLargeError, HTTPException
+from lamella.middleware import Middleware, body_limit
 from lamella.middleware.base import BaseHTTPMiddleware
 from lamella.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY, RequestBodyLimitMiddleware
 from lamella.responses import PlainTextResponse, StreamingResponse
@@ -353,3 +354,62 @@ def test_what_is_no_http_passes_untouched(kind):
     call = ({"type": kind}, object(), object())
     asyncio.run(RequestBodyLimitMiddleware(app, 10)(*call))
     assert [call] == seen
+
+
+@pytest.mark.parametrize("path", ["/whole", "/streamed"])
+def test_error_is_one_that_can_be_caught_by_name(path):
+    """Ours, and the name that frameworks on top look for."""
+    seen = []
+
+    async def looks(request, call_next):
+        try:
+            return await call_next(request)
+        except HTTPException as exc:
+            seen.append(exc)
+            raise
+
+    layers = [
+        Middleware(RequestBodyLimitMiddleware, max_body_size=10),
+        Middleware(BaseHTTPMiddleware, dispatch=looks),
+        Middleware(ReadsBelow),
+    ]
+    assert TOO_LARGE == play(Lamella(routes=ROUTES, middleware=layers), b"x" * 11, path=path)
+    assert [BodyTooLargeError] == [type(exc) for exc in seen]
+    assert isinstance(seen[0], body_limit._RequestBodyTooLarge)
+    assert issubclass(body_limit._RequestBodyLimitResponseSent, Exception)
+
+
+class ReadsBelow:
+    """A pure ASGI layer that reads the body by itself."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        while (await receive()).get("more_body"):
+            pass
+        await self.app(scope, receive, send)
+
+
+@pytest.mark.parametrize("length", [None, b"11"])
+def test_error_out_of_a_group_is_answered(length):
+    """A layer that reads in a task group of its own may take it out, as FastAPI's does."""
+
+    class Unwraps:
+        def __init__(self, app):
+            self.app = app
+
+        async def __call__(self, scope, receive, send):
+            try:
+                await self.app(scope, receive, send)
+            except ExceptionGroup as group:
+                matched, rest = group.split(body_limit._RequestBodyTooLarge)
+                assert rest is None
+                raise matched.exceptions[0] from group
+
+    async def grouped(scope, receive, send):
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(foreign(scope, receive, send))
+
+    app = RequestBodyLimitMiddleware(Unwraps(grouped), 10)
+    assert TOO_LARGE == play(app, b"x" * 11, length=length)

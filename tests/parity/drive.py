@@ -4,6 +4,10 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
+
+from tests.loops import spawn, within
+
 TURNS_SECONDS = 10
 
 
@@ -103,7 +107,7 @@ async def exchange(app, scope, incoming=()):
     """Serve one scope; ``incoming`` are the messages to be received, then a disconnect."""
     reply = Reply()
     waiting = list(incoming)
-    never = asyncio.Event()
+    never = anyio.Event()
 
     async def receive():
         if waiting:
@@ -116,7 +120,7 @@ async def exchange(app, scope, incoming=()):
         reply.messages.append(dict(message))
 
     try:
-        await asyncio.wait_for(app(scope, receive, send), TURNS_SECONDS)
+        await within(spawn(app(scope, receive, send)), TURNS_SECONDS)
     except Exception as exc:
         reply.error = exc
     return reply
@@ -145,7 +149,7 @@ async def live(app, during=None, *, scope=None):
     """Serve the lifespan: start, ``during``, stop."""
     scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}} | (scope or {})
     reply = Reply()
-    started = asyncio.Event()
+    started = anyio.Event()
 
     async def receive():
         if not reply.messages and not started.is_set():
@@ -159,7 +163,7 @@ async def live(app, during=None, *, scope=None):
         reply.messages.append(dict(message))
 
     try:
-        await asyncio.wait_for(app(scope, receive, send), TURNS_SECONDS)
+        await within(spawn(app(scope, receive, send)), TURNS_SECONDS)
     except Exception as exc:
         reply.error = exc
     return reply

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 NAMES = {
     "applications": ["Starlette"],
     "background": ["BackgroundTask"],
+    "config": ["Config", "Environ"],
     "exceptions": ["HTTPException", "WebSocketException"],
     "middleware": ["Middleware"],
     "middleware.base": ["BaseHTTPMiddleware"],
@@ -20,6 +21,9 @@ NAMES = {
         "Response",
         "StreamingResponse",
     ],
+    "schemas": ["OpenAPIResponse", "SchemaGenerator"],
+    "staticfiles": ["StaticFiles"],
+    "templating": ["Jinja2Templates"],
     "routing": ["Host", "Match", "Mount", "NoMatchFound", "Route", "Router"],
 }
 

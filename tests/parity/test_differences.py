@@ -4,7 +4,19 @@ import re
 
 import pytest
 
-from tests.parity import test_errors, test_layers, test_routing
+from tests.parity import (
+    test_config_schemas,
+    test_errors,
+    test_forms,
+    test_layers,
+    test_policy_layers,
+    test_routing,
+    test_sessions_auth,
+    test_staticfiles,
+    test_templating,
+    test_testclient,
+    test_websockets,
+)
 from tests.parity.differences import DIFFERENCES, check
 
 CASES = [
@@ -22,6 +34,15 @@ CASES = [
         for path in test_errors.PATHS
         for handlers in test_errors.HANDLERS
     ),
+    *test_policy_layers.CASES,
+    *test_sessions_auth.CASES,
+    *test_staticfiles.CASES,
+    *test_forms.CASES,
+    *test_templating.CASES,
+    *test_config_schemas.CASES,
+    *(f"client {name}" for name in test_testclient.CASES),
+    *test_websockets.CASES,
+    *(f"lifespan {name}" for name in test_websockets.LIFESPANS),
 ]
 
 

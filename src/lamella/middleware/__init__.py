@@ -29,6 +29,10 @@ class _LayerFactory(Protocol[P]):
     def __call__(self, app: _App, /, *args: P.args, **kwargs: P.kwargs) -> _App: ...
 
 
+# Starlette's name for it, which typed code imports.
+_MiddlewareFactory = _LayerFactory
+
+
 class Middleware(Generic[P]):
     """A layer to be built: its class (or factory) and the arguments after ``app``.
 

@@ -38,10 +38,10 @@ class AccessLogMiddleware(BaseHTTPMiddleware):
         if self._logger.isEnabledFor(logging.INFO):
             client = request.client
             host = "-" if client is None else client.host
-            # Method and path are a client's text: no control character of it gets into the log.
-            request.after_response(
-                partial(self._log, host, ascii(request.method)[1:-1], request.scope.get("path", ""))
-            )
+            # All three may be a client's text, the host if a proxy hands on what it was told: no
+            # control character of them gets into the log.
+            host, method = ascii(host)[1:-1], ascii(request.method)[1:-1]
+            request.after_response(partial(self._log, host, method, request.scope.get("path", "")))
         return await call_next(request)
 
     def _log(self, host: str, method: str, path: str, outcome: Outcome) -> None:

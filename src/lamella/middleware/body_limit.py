@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lamella.engine.edge import Sent
 from lamella.engine.stack import Layer
-from lamella.exceptions import HTTPException
+from lamella.exceptions import BodyTooLargeError
 from lamella.middleware.base import hold
 from lamella.responses import PlainTextResponse
 
@@ -24,6 +24,14 @@ __all__ = ["MAX_BODY_SIZE_SCOPE_KEY", "RequestBodyLimitMiddleware"]
 
 MAX_BODY_SIZE_SCOPE_KEY: Final = "lamella.max_body_size"
 """The scope key of the limit in force, in bytes."""
+
+
+# What software on top looks for, by the names that Starlette 1.10 has.
+_RequestBodyTooLarge = BodyTooLargeError
+
+
+class _RequestBodyLimitResponseSent(Exception):  # pyright: ignore[reportUnusedClass]
+    """Never raised: a response that is not to be sent is a value, and is replaced."""
 
 
 class RequestBodyLimitMiddleware(Layer):
@@ -48,8 +56,8 @@ class RequestBodyLimitMiddleware(Layer):
             request._direct = False  # a foreign app's response is not to be sent
         try:
             response = await self._inner(request)
-        except HTTPException as exc:
-            if exc.status_code != 413 or not inbound.exceeds_limit or _has_started(request):
+        except BodyTooLargeError:
+            if not inbound.exceeds_limit or _has_started(request):
                 raise
             return _too_large()
         if not inbound.exceeds_limit or isinstance(response, Sent) or response.status_code == 413:
