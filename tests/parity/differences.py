@@ -285,6 +285,11 @@ def _mounted_runs(starlette, lamella):
     return "+inner" not in starlette[0] and lamella[0][:2] == ["+outer", "+inner"]
 
 
+def _not_deprecated(starlette, lamella):
+    *log, warned = starlette[0]
+    return warned == "StarletteDeprecationWarning" and (log, *starlette[1:]) == lamella
+
+
 def _form_refused(starlette, lamella):
     text = lamella[2].decode()
     said = text.startswith(("Invalid multipart", "The multipart data ends", "Fields exceeded"))
@@ -648,6 +653,12 @@ DIFFERENCES = (
         "an application is not whole without its own",
         r"lifespan mounted(, failing start)?",
         _mounted_runs,
+    ),
+    Difference(
+        "a lifespan may be a generator function",
+        "it says the same, and nothing is gained by breaking it",
+        r"lifespan (async )?generator",
+        _not_deprecated,
     ),
     Difference(
         "a multipart form that is cut off is refused",
