@@ -309,8 +309,22 @@ def test_file_that_is_gone_after_it_was_looked_at_is_an_error(file):
     response = FileResponse(file, stat_result=file.stat())
     file.unlink()
     sent, error = asyncio.run(drive(response, scope_of()))
-    assert FileNotFoundError is type(error)
-    assert all(message.get("more_body", True) for message in sent)
+    assert (FileNotFoundError, []) == (type(error), sent)
+
+
+@pytest.mark.parametrize("wanted", [None, "bytes=10-19", "bytes=0-9,20-29"])
+@pytest.mark.parametrize("size", [1024, 1024 * 256])
+def test_file_that_was_put_in_its_place_is_not_sent_under_its_tag(wanted, size, file):
+    """A cache would keep the one as the other; deployments replace files while they are served."""
+    file.write_bytes(b"x" * size)
+    other = file.with_name("other")
+    other.write_bytes(b"y" * 2 * size)
+    response = FileResponse(file, stat_result=file.stat())
+    other.replace(file)
+    scope = scope_of({} if wanted is None else {"range": wanted})
+    sent, error = asyncio.run(drive(response, scope))
+    assert (RuntimeError, []) == (type(error), sent)
+    assert "was replaced by another one" in str(error)
 
 
 BIG = CONTENT * 256
@@ -426,7 +440,8 @@ def plan_of(*ranges, boundary=None):
 
 
 async def gathered(path, plan, chunk_size=64):
-    return [piece async for piece in file_pieces(path, plan, chunk_size)]
+    found = path.stat() if plan.ranges else None
+    return [piece async for piece in file_pieces(path, plan, chunk_size, found)]
 
 
 def test_pieces_are_those_of_the_plan(file):
@@ -471,7 +486,7 @@ def test_short_file_that_shrinks_is_an_error(file):
     sent, error = asyncio.run(drive(response, scope_of()))
     assert RuntimeError is type(error)
     assert f"{len(CONTENT) - 10} bytes are missing" in str(error)
-    assert ["http.response.start"] == [message["type"] for message in sent]
+    assert [] == sent
 
 
 @pytest.mark.parametrize("spec", ["2.3", "2.4"])
@@ -544,7 +559,7 @@ def test_file_is_closed_however_the_sending_ends(how, file, monkeypatch):
 
     async def main():
         end = 200 if how != "error" else len(CONTENT) + 100
-        pieces = file_pieces(file, plan_of((0, end)), 64)
+        pieces = file_pieces(file, plan_of((0, end)), 64, file.stat())
         await anext(pieces)
         if how == "end":
             assert 136 == len(b"".join([piece async for piece in pieces]))

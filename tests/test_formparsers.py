@@ -469,6 +469,13 @@ def test_urlencoded_form_is_read_however_it_is_cut(body, expected, size):
     assert expected == read(body, URLENCODED, size=size, max_fields=5, max_part_size=8)
 
 
+def test_field_over_its_own_limit_says_so_even_if_it_is_over_that_of_all(monkeypatch):
+    """That is the limit to be raised, and the text that programs look for."""
+    monkeypatch.setattr(formparsers._Limited, "max_text_size", 10)
+    told = read(b"a=" + b"x" * 20, URLENCODED, max_part_size=5)
+    assert "Field exceeded maximum size of 5 bytes." == told
+
+
 # --- any bytes
 
 pieces = st.sampled_from(

@@ -515,6 +515,43 @@ async def test_task_group_of_a_lifespan_works():
     assert (WHOLE, None) == (kinds(reply), reply.error)
 
 
+@pytest.mark.parametrize("suppresses", [False, True])
+async def test_lifespan_that_ends_the_start_of_another_is_told_as_the_reason(suppresses):
+    """Its task group or time limit cancels what goes on inside it: that is for itself to see."""
+    seen = []
+
+    @asynccontextmanager
+    async def outer(app):
+        async def fails():
+            await anyio.lowlevel.checkpoint()
+            raise Lost("why")
+
+        try:
+            async with anyio.create_task_group() as tasks:
+                if suppresses:
+                    tasks.cancel_scope.cancel()
+                else:
+                    tasks.start_soon(fails)
+                yield
+        finally:
+            seen.append("left")
+
+    @asynccontextmanager
+    async def inner(app):
+        await anyio.sleep_forever()
+        yield
+
+    app = Lamella(lifespan=outer, routes=[Mount("/", app=Lamella(lifespan=inner))])
+    reply = await live(app)
+    assert (["startup.failed"], ["left"]) == (kinds(reply), seen)
+    if suppresses:
+        assert isinstance(reply.error, RuntimeError)
+        assert "ended it" in str(reply.error)
+    else:
+        assert isinstance(reply.error, ExceptionGroup)
+        assert [Lost] == [type(exc) for exc in reply.error.exceptions]
+
+
 # -- foreign apps ----------------------------------------------------------------------------------
 
 
@@ -592,6 +629,24 @@ async def test_foreign_app_that_fails_is_reported_as_itself(options, stage, erro
     assert error is type(reply.error)
     assert text in str(reply.error)
     assert ["+outer", "-outer"] == log
+
+
+@pytest.mark.parametrize("fails", [None, "startup", "shutdown"])
+async def test_foreign_app_that_goes_on_asking_is_ended(fails):
+    """Servers do not wait for it either, once it has answered."""
+    log = []
+
+    async def foreign(scope, receive, send):
+        while True:
+            kind = (await receive())["type"]
+            log.append(kind)
+            word = "failed" if kind == f"lifespan.{fails}" else "complete"
+            await send({"type": f"{kind}.{word}", "message": "told"})
+
+    reply = await live(Lamella(routes=[Mount("/", app=foreign, lifespan=True)]))
+    stages = ["startup"] if fails == "startup" else ["startup", "shutdown"]
+    assert [f"lifespan.{stage}" for stage in stages] == log
+    assert ("None" if fails is None else "RuntimeError('told')") == repr(reply.error)
 
 
 async def test_foreign_app_that_says_something_else_is_told_so():

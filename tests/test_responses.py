@@ -633,14 +633,24 @@ def test_each_cookie_is_a_header_of_its_own():
     assert 3 == len([name for name, _ in headers_of(ours) if name == "set-cookie"])
 
 
-def test_partitioned_cookie_is_set_on_every_python():
-    """The standard library knows it from 3.14 on alone, so Starlette refuses it before."""
+def test_partitioned_cookie_is_set_from_python_3_14_on(monkeypatch):
+    """As in Starlette, whose cookies are those of the standard library."""
+    monkeypatch.setattr("lamella._cookies._HAS_PARTITIONED", True)
     response = Response()
     response.set_cookie("a", "b", partitioned=True, secure=True)
     assert "a=b; Partitioned; Path=/; SameSite=lax; Secure" == response.headers["set-cookie"]
     response = Response()
     response.delete_cookie("a", partitioned=True)
     assert "; Partitioned; Path=/" in response.headers["set-cookie"]
+
+
+def test_partitioned_cookie_is_refused_before_python_3_14(monkeypatch):
+    """The same program sets the same cookies on both."""
+    monkeypatch.setattr("lamella._cookies._HAS_PARTITIONED", False)
+    response = Response()
+    with pytest.raises(ValueError, match=r"^Partitioned cookies are only supported in Python 3.14"):
+        response.set_cookie("a", "b", partitioned=True)
+    assert "set-cookie" not in response.headers
 
 
 @pytest.mark.parametrize("name", ["a b", "a;b", "a=b", "", "a\r\n", "ä", "expires", "Path"])

@@ -2,13 +2,17 @@
 
 import asyncio
 import contextlib
+import copy
 import functools
+import re
 
 import pytest
 
+from lamella import applications, background, middleware, routing
 from lamella.applications import Lamella
 from lamella.background import BackgroundTask
 from lamella.convertors import Convertor, register_url_convertor
+from lamella.engine.service import service_of
 from lamella.exceptions import (
     HTTPException,
     NoResponseError,
@@ -16,6 +20,7 @@ from lamella.exceptions import (
 )
 from lamella.middleware import Middleware, compose
 from lamella.middleware.base import BaseHTTPMiddleware
+from lamella.middleware.exceptions import ExceptionMiddleware
 from lamella.responses import PlainTextResponse, Response, StreamingResponse
 from lamella.routing import (
     BaseRoute,
@@ -30,6 +35,7 @@ from lamella.routing import (
     get_name,
     replace_params,
     request_response,
+    websocket_session,
 )
 from tests.parity.drive import answer, ask, exchange, http_scope, lifetime, websocket_scope
 
@@ -785,6 +791,7 @@ def test_exception_in_a_layer_of_a_route_is_handled():
 
 def test_layers_of_a_route_see_the_response_of_its_handlers():
     """A handled error of the endpoint is a response to the layers around it."""
+    from lamella.exceptions import HTTPException
 
     async def endpoint(request):
         raise HTTPException(418)
@@ -1368,6 +1375,318 @@ def test_websocket_routes_compare_and_print():
     assert route not in (WebSocketRoute("/b", endpoint), WebSocketRoute("/a", tell(1)), 1)
     assert "WebSocketRoute(path='/a', name='socket')" == repr(route)
     assert 1 == len({route, route})
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: WebSocketRoute("a", tell(1)), ["'/'", "'a'"]),
+        (lambda: WebSocketRoute("/a", 1), ["'/a'", "1"]),
+        (lambda: WebSocketRoute("/a", tell(1), middleware=[1]), ["WebSocketRoute('/a')", "1"]),
+        (
+            lambda: WebSocketRoute("/{a}/{a}", tell(1)),
+            ["Duplicated param name a at path /{a}/{a}; rename"],
+        ),
+    ],
+)
+def test_wrong_websocket_route_is_told_when_it_is_made(make, words):
+    """With what is wrong."""
+    with pytest.raises((TypeError, AssertionError)) as caught:
+        make()
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_websocket_routes_are_added_by_method():
+    """To a router, and to an application."""
+    app = Lamella()
+    app.add_websocket_route("/a", tell(4001), name="a")
+    app.router.add_websocket_route("/b", tell(4002))
+    assert [4001, 4002] == [closed(app, path)[0] for path in ("/a", "/b")]
+    assert "/a" == app.url_path_for("a")
+
+
+def test_websocket_route_alone_is_an_app():
+    """A contrived case, but Starlette has it."""
+    route = WebSocketRoute("/a", tell(4001))
+    assert [4001, 1000] == [closed(route, path)[0] for path in ("/a", "/b")]
+    assert (404, "Not Found") == ((reply := answer(route, "/a")).status, reply.text)
+
+
+# -- what other packages lean on -------------------------------------------------------------------
+
+
+def from_outside(cls, path, app, **attributes):
+    """A route whose `__init__` never runs, as FastAPI makes its own."""
+    route = cls.__new__(cls)
+    route.path, route.app, route.endpoint, route.name = path, app, app, "outside"
+    route.path_regex, route.path_format, route.param_convertors = compile_path(path)
+    for name, value in attributes.items():
+        setattr(route, name, value)
+    return route
+
+
+def test_routes_work_without_their_init():
+    """All attributes are set from outside."""
+
+    class Own(Route):
+        def __init__(self):
+            pass
+
+    route = from_outside(Own, "/a/{x}", request_response(params), methods={"GET"})
+    socket = from_outside(WebSocketRoute, "/a/{x}", websocket_session(tell(4001)))
+    app = Lamella(routes=[route, socket], middleware=[tag("a")])
+    assert ("{'x': '1'}", "a") == ((r := answer(app, "/a/1")).text, r.headers["x-tags"])
+    assert 405 == answer(app, "/a/1", "POST").status
+    assert (4001, "x=1") == closed(app, "/a/1")
+    assert ["/a/1", "/a/1"] == [r.url_path_for("outside", x=1) for r in (route, socket)]
+    route.methods = None
+    assert 200 == answer(app, "/a/1", "POST").status
+    route.app = request_response(say("other"))
+    socket.app = websocket_session(tell(4002))
+    assert ("other", 4002) == (answer(app, "/a/1").text, closed(app, "/a/1")[0])
+
+
+def test_copy_of_a_mount_may_be_put_elsewhere():
+    """FastAPI makes one for each place a router is included in."""
+    inner = Router([Route("/x", say("x"), name="x"), WebSocketRoute("/ws", tell(4001))])
+    first = Mount("/a/{n}", app=inner, name="m", middleware=[tag("layer")])
+    second = copy.copy(first)
+    second.path = "/b"
+    second.path_regex, second.path_format, second.param_convertors = compile_path("/b/{path:path}")
+    app = Lamella(routes=[first, second])
+    for path in ("/a/1", "/b"):
+        assert "layer" == answer(app, f"{path}/x").headers["x-tags"]
+        assert 4001 == closed(app, f"{path}/ws")[0]
+    assert ["/a/1/x", "/b/x"] == [first.url_path_for("m:x", n=1), second.url_path_for("m:x")]
+
+
+def test_patterns_may_be_regular_expressions():
+    """`path_regex` is public, and Starlette's is one."""
+    app = Lamella(
+        routes=[
+            from_outside(
+                Route,
+                "/a/{n:int}",
+                request_response(params),
+                methods={"GET"},
+                path_regex=re.compile("^/a/(?P<n>[0-9]+)$"),
+            ),
+            from_outside(
+                WebSocketRoute,
+                "/a/{n:int}",
+                websocket_session(tell(4001)),
+                path_regex=re.compile("^/a/(?P<n>[0-9]+)$"),
+            ),
+            Mount("/m", routes=[Route("/x", params)]),
+            Host("{h}.org", Router([Route("/{y:path}", params)])),
+        ]
+    )
+    app.routes[2].path_regex = re.compile("^/n(?P<path>/.*)$")
+    app.routes[2].param_convertors = compile_path("/m/{path:path}")[2]
+    app.routes[3].host_regex = re.compile("^(?P<h>[a-z]+)[.]org$", re.IGNORECASE)
+    assert "{'n': 7}" == answer(app, "/a/7").text
+    assert (4001, "n=7") == closed(app, "/a/7")
+    assert [404, 404, 404] == [
+        answer(app, path).status for path in ("/a/x", "/m/x", "/a/" + "1" * 5000)
+    ]
+    assert "{'h': 'example', 'y': 'z'}" == answer(app, "/z", headers=[("host", "Example.org")]).text
+
+
+def test_names_of_the_module_are_looked_up_when_a_route_is_made(monkeypatch):
+    """Packages that watch endpoints put functions of their own in their place."""
+    made = []
+
+    def watching(original):
+        def make(func):
+            made.append(func)
+            return original(func)
+
+        return make
+
+    for name in ("request_response", "websocket_session"):
+        monkeypatch.setattr(routing, name, watching(getattr(routing, name)))
+    endpoint, socket = say("x"), tell(4001)
+    app = Lamella(routes=[Route("/", endpoint), WebSocketRoute("/", socket)])
+    assert [endpoint, socket] == made
+    assert ("x", 4001) == (answer(app, "/").text, closed(app, "/")[0])
+
+
+def test_methods_replaced_on_classes_take_effect(monkeypatch):
+    """For all objects, those made before among them."""
+    calls = []
+
+    def watch(cls, name):
+        original = getattr(cls, name)
+
+        if asyncio.iscoroutinefunction(original):
+
+            async def watched(self, *args, **kwargs):
+                calls.append(f"{cls.__name__}.{name}")
+                return await original(self, *args, **kwargs)
+        else:
+
+            def watched(self, *args, **kwargs):
+                calls.append(f"{cls.__name__}.{name}")
+                return original(self, *args, **kwargs)
+
+        monkeypatch.setattr(cls, name, watched)
+
+    async def endpoint(request):
+        return PlainTextResponse("x", background=BackgroundTask(calls.append, "task"))
+
+    inner = Lamella(routes=[Route("/", endpoint), WebSocketRoute("/ws", tell(4001))])
+    watch(applications.Starlette, "__call__")
+    watch(middleware.Middleware, "__init__")
+    watch(background.BackgroundTask, "__call__")
+    watch(ExceptionMiddleware, "__init__")
+    app = Lamella(routes=[Mount("/m", app=inner)], middleware=[Middleware(Pure)])
+    assert ("x", 4001) == (answer(app, "/m/").text, closed(app, "/m/ws")[0])
+    assert {
+        "Lamella.__call__": 4,
+        "ExceptionMiddleware.__init__": 2,
+        "BackgroundTask.__call__": 1,
+        "task": 1,
+    } == {call: calls.count(call) for call in calls if call != "Middleware.__init__"}
+    assert "Middleware.__init__" in calls
+
+
+def test_handlers_rewritten_in_the_layer_are_used(monkeypatch):
+    """`ExceptionMiddleware._exception_handlers` is a dict by class; a library wraps each of them."""
+    seen = []
+    original = ExceptionMiddleware.__init__
+
+    def init(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        for kind, handler in list(self._exception_handlers.items()):
+            self._exception_handlers[kind] = watching(handler)
+
+    def watching(handler):
+        async def watched(conn, exc):
+            seen.append(type(exc).__name__)
+            return await handler(conn, exc)
+
+        return watched
+
+    async def fails(request):
+        raise HTTPException(418)
+
+    async def socket(websocket):
+        raise HTTPException(403)
+
+    monkeypatch.setattr(ExceptionMiddleware, "__init__", init)
+    app = Lamella(routes=[Route("/", fails), WebSocketRoute("/", socket)])
+    assert (418, 1008) == (answer(app, "/").status, closed(app, "/")[0])
+    assert ["HTTPException", "HTTPException"] == seen
+
+
+def test_private_names_of_starlette_are_where_they_are_looked_for():
+    """They are the package's own."""
+    from lamella import _exception_handler, _inspect, _paths, _utils, concurrency
+
+    assert _utils.get_route_path is _paths.get_route_path
+    assert _utils.is_async_callable is _inspect.is_async_callable
+    assert _utils.create_collapsing_task_group is concurrency.create_collapsing_task_group
+    assert _exception_handler.run_in_threadpool is concurrency.run_in_threadpool
+    assert callable(_exception_handler.wrap_app_handling_exceptions)
+
+
+def test_router_with_its_own_call_is_foreign():
+    """What overrides `__call__` has to be called by it."""
+    calls = []
+
+    class Counting(Router):
+        async def __call__(self, scope, receive, send):
+            calls.append(scope["type"])
+            await super().__call__(scope, receive, send)
+
+    router = Counting([Route("/x", say("x"))])
+    assert service_of(router) is None
+    app = Lamella(routes=[Mount("/m", app=router)], middleware=[tag("a")])
+    assert "x" == answer(app, "/m/x").text
+    assert ["http"] == calls
+
+
+def test_subclass_that_overrides_app_is_called_through_it():
+    """`Router.app` is public, and libraries override it."""
+    calls = []
+
+    class Own(Router):
+        async def app(self, scope, receive, send):
+            calls.append(scope["type"])
+            await super().app(scope, receive, send)
+
+    router = Own([Route("/x", say("x"))])
+    assert "x" == answer(router, "/x").text
+    assert ["http"] == calls
+
+
+def test_subclass_that_overrides_not_found_is_called_through_it():
+    """`Router.not_found` is public."""
+
+    class Own(Router):
+        async def not_found(self, scope, receive, send):
+            await PlainTextResponse("own", status_code=404)(scope, receive, send)
+
+    assert "own" == answer(Own(), "/x").text
+
+
+# -- the lifespan ----------------------------------------------------------------------------------
+
+
+def log_of(make):
+    """Serve a lifespan of a form: what it logged, and the messages."""
+    log = []
+    reply = lifetime(Router(lifespan=make(log)))
+    return log, [message["type"] for message in reply.messages], reply.error
+
+
+def context_manager(log):
+    @contextlib.asynccontextmanager
+    async def lifespan(app):
+        log.append("start")
+        yield
+        log.append("stop")
+
+    return lifespan
+
+
+def class_of_context_manager(log):
+    class Life:
+        def __init__(self, app):
+            pass
+
+        async def __aenter__(self):
+            log.append("start")
+
+        async def __aexit__(self, *exc):
+            log.append("stop")
+
+    return Life
+
+
+@pytest.mark.parametrize("make", [context_manager, class_of_context_manager])
+def test_lifespan_is_entered_and_left(make):
+    """Anything that gives an async context manager."""
+    complete = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert (["start", "stop"], complete, None) == log_of(make)
+
+
+def generator(log):
+    def lifespan(app):
+        log.append("start")
+        yield
+        log.append("stop")
+
+    return lifespan
+
+
+def async_generator(log):
+    async def lifespan(app):
+        log.append("start")
+        yield
+        log.append("stop")
+
+    return lifespan
 
 
 @pytest.mark.parametrize("make", [generator, async_generator])

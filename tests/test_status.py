@@ -1,5 +1,6 @@
 """Status and close codes by name."""
 
+import sys
 import warnings
 
 import pytest
@@ -59,6 +60,13 @@ def test_importing_a_renamed_code_warns():
 def test_unknown_name_is_an_attribute_error_that_names_it():
     """A typing error in a name must not pass for a renamed code."""
     with pytest.raises(AttributeError, match=r"'lamella\.status'.*'HTTP_299_NOPE'"):
+        status.HTTP_299_NOPE
+
+
+def test_unknown_name_is_told_with_the_module_that_the_program_knows(monkeypatch):
+    """Where lamella stands in for Starlette, that is Starlette's."""
+    monkeypatch.setitem(sys.modules, "starlette.status", status)
+    with pytest.raises(AttributeError, match=r"'starlette\.status'.*'HTTP_299_NOPE'"):
         status.HTTP_299_NOPE
 
 

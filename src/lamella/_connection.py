@@ -186,8 +186,9 @@ class HTTPConnection(Mapping[str, Any], Generic[StateT]):
         provider = self.scope.get("router") or self.scope.get("app")
         if provider is None:
             raise RuntimeError(
-                "Expected to run inside an application or router, which `url_for` asks for the"
-                " route; the scope has neither."
+                # Starlette's words first: programs look for them.
+                "The `url_for` method can only be used inside a Starlette application or with a"
+                " router. It is asked for the route, and the scope has neither."
             )
         path = provider.url_path_for(name, **path_params)
         return cast("URL", path.make_absolute_url(self.base_url))

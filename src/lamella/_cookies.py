@@ -5,6 +5,7 @@ Floor 0. Attributes are checked here, so that none of them can end the cookie or
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import datetime
 from email.utils import format_datetime, formatdate
@@ -14,6 +15,8 @@ from lamella._headers import check_header
 from lamella.exceptions import UsageError
 
 __all__ = ["cookie_line"]
+
+_HAS_PARTITIONED = sys.version_info >= (3, 14)
 
 
 def cookie_line(
@@ -32,7 +35,8 @@ def cookie_line(
     """Make the value of a ``Set-Cookie`` header; ``Response.set_cookie`` tells the arguments.
 
     Raises:
-        ValueError: an attribute that could end the cookie or the header.
+        ValueError: an attribute that could end the cookie or the header; a partitioned one before
+            Python 3.14, as in Starlette 1.10.
     """
     cookie: SimpleCookie = SimpleCookie()
     cookie[key] = value
@@ -46,6 +50,11 @@ def cookie_line(
     if max_age is not None:
         pieces.append(f"Max-Age={int(max_age)}")
     if partitioned:
+        if not _HAS_PARTITIONED:
+            raise ValueError(
+                "Partitioned cookies are only supported in Python 3.14 and above, got"
+                " partitioned=True; before it, leave that out."
+            )
         pieces.append("Partitioned")
     if path:
         pieces.append(f"Path={_attribute('path', path)}")

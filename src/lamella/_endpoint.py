@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lamella._exception_handler import wrap_app_handling_exceptions
 from lamella._inspect import describe, is_async_callable
-from lamella._outcomes import answer, handlers_in
+from lamella._outcomes import answer, claim, handlers_in, settle
 from lamella.concurrency import run_in_threadpool
 from lamella.engine.bridge import Bridge
 from lamella.engine.service import Service
 from lamella.exceptions import HTTPException, NoResponseError, UsageError
-from lamella.middleware.base import hold
 from lamella.responses import PlainTextResponse, Response
 from lamella.websockets import WebSocket
 
@@ -51,6 +50,7 @@ class Endpoint(Service):
 
     async def respond(self, request: Request[Any]) -> Response:
         """The service face."""
+        request._passages += 1
         exchange = request._exchange
         if exchange is not None and exchange.held:
             await exchange.drop_held()  # a retry: what the first run made is not sent
@@ -62,20 +62,18 @@ class Endpoint(Service):
             if handler is None:
                 raise
             return await answer(handler, request, exc)
+        finally:
+            request._passages += 1
         if not isinstance(response, Response):
             response = await self._accepted(response, request)
         if not request._direct:
             if response._sends_itself:
                 return await Bridge(response).run(request)
-            request._claimed = response = response.claimed()
+            response = claim(response, request)
         elif response._delicate or response._pristine is not None:
-            request._claimed = response = response.claimed()
+            response = claim(response, request)
         if response._delicate:
-            await response.settle(request.scope)
-            hold(response, request)
-            if not request._direct:
-                response._read_by = request
-                response._keep_context()
+            await settle(response, request)
             if request._over and request.exchange is not None:
                 await request.exchange.finish_late()
         return response

@@ -20,14 +20,24 @@ from lamella.exceptions import (
     ResponseStartedError,
     WrongPayloadError,
 )
+from lamella.types import ExceptionHandler
 from lamella.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 if TYPE_CHECKING:
     from lamella.requests import Request
-    from lamella.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, Send
+    from lamella.types import ASGIApp, Message, Receive, Scope, Send
 
 # `run_in_threadpool` is a name of Starlette's module, and used where handlers are run: `_outcomes`.
-__all__ = ["RAISE_DISCONNECT", "run_in_threadpool", "wrap_app_handling_exceptions"]
+__all__ = [
+    "RAISE_DISCONNECT",
+    "ExceptionHandlers",
+    "StatusHandlers",
+    "run_in_threadpool",
+    "wrap_app_handling_exceptions",
+]
+
+ExceptionHandlers = dict[Any, ExceptionHandler]
+StatusHandlers = dict[int, ExceptionHandler]
 
 RAISE_DISCONNECT: Final = "lamella.raise_disconnect"
 """The ASGI extension of a test client that is to be told of a ``WebSocketDisconnect`` which nobody

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lamella._ranges import FilePlan
     from lamella.background import BackgroundTask
     from lamella.engine.exchange import SendError
-    from lamella.types import Receive, Scope, Send
+    from lamella.types import Message, Receive, Scope, Send
 
 __all__ = ["FileResponse", "guess_type"]
 
@@ -66,6 +66,7 @@ class FileResponse(Response):
     _delicate = True
     _unsettled = True
     _plan: FilePlan
+    _found: os.stat_result
     # The pieces of the file, as long as no layer has put another stream in their place.
     _own: AsyncContentStream | None = None
 
@@ -106,7 +107,7 @@ class FileResponse(Response):
         """Look at the file and at the request's conditions and ranges, once."""
         if not self._unsettled:
             return
-        found = self.stat_result or await stat_file(self.path)
+        self._found = found = self.stat_result or await stat_file(self.path)
         self.set_stat_headers(found)
         get = self.headers.get
         facts = FileFacts(found.st_size, get("content-type", ""), get("etag"), get("last-modified"))
@@ -153,7 +154,7 @@ class FileResponse(Response):
     def _pieces(self) -> AsyncContentStream:
         if self._plan.text is not None:
             return once(self._plan.text.encode(self.charset))
-        return file_pieces(self.path, self._plan, self.chunk_size)
+        return file_pieces(self.path, self._plan, self.chunk_size, self._found)
 
     @native
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -183,14 +184,18 @@ class FileResponse(Response):
         await send(self._start())
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
+    @native
     async def stream_response(self, send: Send) -> None:
         """Send the file; its last piece is the last message."""
         left = self._plan.content_length
         if left is None or self._stream is not self._own or self._stream is None:
             await super().stream_response(send)
             return
-        await send(self._start())
+        start: Message | None = self._start()
         async for piece in self._stream:
+            if start is not None:  # the file was opened: it could be gone by now
+                await send(start)
+                start = None
             left -= len(piece)
             await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
 

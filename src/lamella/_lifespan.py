@@ -140,8 +140,14 @@ class _Lifespans:
             await self._enter_mounted(router, app)
         except GeneratorExit:
             raise
-        except BaseException as exc:
+        except Exception as exc:
             await self.stop(failed=exc)
+        except BaseException as exc:
+            # A cancellation, perhaps by one of those that were entered: it has to see it.
+            await self.stop(exc)
+            raise RuntimeError(
+                "Expected the start to go on, but a lifespan that was entered already ended it."
+            ) from exc
 
     async def _enter(self, context: AbstractAsyncContextManager[Any], giver: object) -> None:
         state = await context.__aenter__()
@@ -283,11 +289,13 @@ class _ForeignLifespan:
         self.error: Exception | None = None
         self._complete = False
         self._told = 0
+        self._running = anyio.CancelScope()
 
     async def serve(self) -> None:
-        """Run the app until it has stopped."""
+        """Run the app until it has stopped, or asks for more than there is."""
         try:
-            await self._app(self.scope, self._receive, self._send)
+            with self._running:
+                await self._app(self.scope, self._receive, self._send)
         except Exception as exc:
             self.error = exc
         if not self._complete and self.error is None:
@@ -302,7 +310,8 @@ class _ForeignLifespan:
         if self._told == 1:
             return {"type": "lifespan.startup"}
         await self.stopping.wait()
-        if self._told > 2:
+        if self._told > 2 or self.error is not None:
+            self._running.cancel()
             await anyio.sleep_forever()
         return {"type": "lifespan.shutdown"}
 
@@ -313,6 +322,7 @@ class _ForeignLifespan:
             self.started.set()
         elif kind in ("lifespan.startup.failed", "lifespan.shutdown.failed"):
             self.error = RuntimeError(message.get("message", "") or kind)
+            self.started.set()
         elif kind != "lifespan.shutdown.complete":
             raise RuntimeError(f"Expected a message of the lifespan, got {kind!r}.")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from lamella._inspect import describe, is_async_callable
 from lamella.concurrency import run_in_threadpool
-from lamella.engine.bridge import Bridge
+from lamella.engine.bridge import Bridge, BridgedResponse
 from lamella.exceptions import HTTPException, NoResponseError
 from lamella.responses import PlainTextResponse, Response
 
@@ -68,22 +68,67 @@ async def answer(handler: ExceptionHandler, request: Request[Any], exc: Exceptio
             f"Expected a Response from the exception handler {describe(handler)}, got {response!r}."
         )
     _shorten(exc)
-    return await _taken_over(response, request)
+    return await taken_over(response, request)
 
 
-async def _taken_over(response: Response, request: Request[Any]) -> Response:
-    """A handler's response for the layers to change, which may be one object for many requests."""
-    exchange = None if request._direct and not response._delicate else request.exchange
-    if exchange is None:
-        return response
+def claim(response: Response, request: Request[Any]) -> Response:
+    """An endpoint's response for this request and its layers alone; see ``Response.claimed``."""
+    mine = response.claimed()
+    _remember(mine, request)
+    return mine
+
+
+async def taken_over(response: Response, request: Request[Any]) -> Response:
+    """What a layer or a handler has made, ready for the layers further out to look at and change.
+
+    They get a copy, since it may be one object for many requests; and one that sends itself is run,
+    so that they see what it sends.
+    """
+    if request._direct and not response._delicate:
+        return response  # nobody is there to change it
+    if request._started_at is None and request.exchange is None:
+        return response  # nobody serves this request
     if response._sends_itself and not request._direct:
         return await Bridge(response).run(request)
-    response = response.claimed()
-    exchange.claimed += (response,)
+    response = response.copied()
+    _remember(response, request)
     if response._delicate:
-        await response.settle(request.scope)
-        exchange.hold(response)
+        await settle(response, request)
     return response
+
+
+def is_taken_over(response: Response, request: Request[Any]) -> bool:
+    """Whether a response came from further in, where it was made ready for the layers."""
+    if response is request._claimed or isinstance(response, BridgedResponse):
+        return True
+    exchange = request._exchange if request._started_at is not None else request.exchange
+    return exchange is not None and any(mine is response for mine in exchange.claimed)
+
+
+def _remember(response: Response, request: Request[Any]) -> None:
+    """Note that a response is this exchange's own, to be given back when it is over."""
+    if request._claimed is None and request._started_at is not None:
+        request._claimed = response
+        return
+    exchange = request.exchange  # of a request made by hand, or one whose inside runs again
+    if exchange is not None:
+        exchange.claimed += (response,)
+
+
+async def settle(response: Response, request: Request[Any]) -> None:
+    """Make a response ready that is more than two messages: a stream, a file, a background task."""
+    await response.settle(request.scope)
+    hold(response, request)
+    if not request._direct:
+        response._read_by = request
+        response._keep_context()
+
+
+def hold(response: Response, request: Request[Any]) -> None:
+    """Leave what a response carries with the exchange, so that no layer can lose it."""
+    exchange = request.exchange
+    if exchange is not None:
+        exchange.hold(response)
 
 
 async def run_handler(handler: ExceptionHandler, conn: Any, exc: Exception) -> Any:

@@ -31,11 +31,20 @@ from typing import Any
 from lamella.convertors import CONVERTOR_TYPES, Convertor
 from lamella.exceptions import UsageError
 
-__all__ = ["PathMatch", "PathPattern", "compile_path", "get_route_path", "replace_params"]
+__all__ = [
+    "PARAM_FORMAT_REGEX",
+    "PARAM_REGEX",
+    "PathMatch",
+    "PathPattern",
+    "compile_path",
+    "get_route_path",
+    "replace_params",
+]
 
 _NAME = "[a-zA-Z_][a-zA-Z0-9_]*"
-_PARAMETER = re.compile(rf"\{{({_NAME})(?::({_NAME}))?\}}")
-_FORMAT_PARAMETER = re.compile(rf"\{{({_NAME})\}}")
+# Parameters in a template, the name of the convertor with its colon, and in a template's format.
+PARAM_REGEX = re.compile(rf"\{{({_NAME})(:{_NAME})?\}}")
+PARAM_FORMAT_REGEX = re.compile(rf"\{{({_NAME})\}}")
 
 _ANYTHING = ".*"
 _FLOAT = r"[0-9]+(\.[0-9]+)?"
@@ -413,8 +422,9 @@ def compile_path(path: str) -> tuple[PathPattern, str, dict[str, Convertor[Any]]
 
     Source: as Starlette 1.10, which raises ValueError and AssertionError; UsageError is both.
     """
-    pieces = _PARAMETER.split(path)
-    convertors = _convertors(path, pieces[1::3], pieces[2::3])
+    pieces = PARAM_REGEX.split(path)
+    kinds = [(kind or ":str")[1:] for kind in pieces[2::3]]
+    convertors = _convertors(path, pieces[1::3], kinds)
     is_host = not path.startswith("/")
     if is_host and not pieces[-1].endswith("]"):
         pieces[-1] = pieces[-1].rsplit(":", 1)[0]
@@ -423,26 +433,27 @@ def compile_path(path: str) -> tuple[PathPattern, str, dict[str, Convertor[Any]]
         _part(name, convertors[name].regex, text, last=number == len(after))
         for number, (name, text) in enumerate(zip(convertors, after, strict=True), start=1)
     ]
-    path_format = _PARAMETER.sub(r"{\1}", path)
+    path_format = PARAM_REGEX.sub(r"{\1}", path)
     return PathPattern(before, parts, ignore_case=is_host), path_format, convertors
 
 
-def _convertors(path: str, names: list[str], kinds: list[str | None]) -> dict[str, Convertor[Any]]:
+def _convertors(path: str, names: list[str], kinds: list[str]) -> dict[str, Convertor[Any]]:
     """Look up the convertors of a template's parameters, by name of the parameter."""
     convertors: dict[str, Convertor[Any]] = {}
     for name, kind in zip(names, kinds, strict=True):
-        convertor = CONVERTOR_TYPES.get(kind or "str")
+        convertor = CONVERTOR_TYPES.get(kind)
         if convertor is None:
             raise UsageError(
                 f"Expected one of {', '.join(sorted(CONVERTOR_TYPES))} as path convertor, "
                 f"got {kind!r} in path {path!r}; register it with register_url_convertor first."
             )
         convertors[name] = convertor
-    twice = [name for name in convertors if names.count(name) > 1]
+    twice = sorted(name for name in convertors if names.count(name) > 1)
     if twice:
+        ending = "s" if len(twice) > 1 else ""
         raise UsageError(
-            f"Expected every parameter name once in path {path!r}, "
-            f"got {', '.join(map(repr, twice))} more than once; rename all but one."
+            # Starlette's words first: programs look for them.
+            f"Duplicated param name{ending} {', '.join(twice)} at path {path}; rename all but one."
         )
     return convertors
 
@@ -469,7 +480,7 @@ def replace_params(
             return parameter[0]
         return param_convertors[name].to_string(remaining.pop(name))
 
-    return _FORMAT_PARAMETER.sub(filled, path), remaining
+    return PARAM_FORMAT_REGEX.sub(filled, path), remaining
 
 
 def get_route_path(scope: Mapping[str, Any]) -> str:

@@ -69,6 +69,8 @@ class MalformedRangeHeader(Exception):
         content: what is wrong with it, sent to the client as text.
     """
 
+    __module__ = "lamella.responses"  # where it is found
+
     def __init__(self, content: str = "Malformed range header.") -> None:
         super().__init__(content)
         self.content = content
@@ -80,6 +82,8 @@ class RangeNotSatisfiable(Exception):
     Args:
         max_size: size of the file in bytes, for ``Content-Range: bytes */{max_size}``.
     """
+
+    __module__ = "lamella.responses"
 
     def __init__(self, max_size: int) -> None:
         super().__init__(max_size)

@@ -39,7 +39,7 @@ _NATIVE: Final = "_lamella_native"
 
 
 def native(call: _F) -> _F:
-    """Mark a ``__call__`` that sends what the attributes of its response say."""
+    """Mark what sends no more and no less than the attributes of its response say."""
     setattr(call, _NATIVE, True)
     return call
 
@@ -74,7 +74,7 @@ class Response:
     _background: Callable[[], Awaitable[None]] | None = None
     # What it was when its endpoint returned it first.
     _pristine: _Whole | dict[str, Any] | None = None
-    # Whether a subclass's own `__call__` says what goes out, as those of event sources do.
+    # Whether a subclass's own code says what goes out, as that of event sources does.
     _sends_itself = False
     _headers: MutableHeaders | None = None
     # Where the body comes from, if not from `body`; and everything it ever came from, to be closed.
@@ -156,7 +156,8 @@ class Response:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._sends_itself = not hasattr(cls.__call__, _NATIVE)
+        ways = cls.__call__, cls.stream_response
+        cls._sends_itself = not all(hasattr(way, _NATIVE) for way in ways)
 
     def claimed(self) -> Response:
         """This response, for one request and its layers to change.
@@ -166,15 +167,19 @@ class Response:
         another did to it.
         """
         if self._pristine is not None:
-            copy = self._copied()
-            copy.give_back()
-            return copy
+            return self.copied()
         headers = tuple(self.raw_headers)
         if self._delicate:
             self._pristine = {**self.__dict__, "raw_headers": headers}
         else:  # PERF: what a layer can change of a plain one, a third of the time
             self._pristine = self.status_code, getattr(self, "body", b""), headers
         return self
+
+    def copied(self) -> Response:
+        """A copy for one request, as this was before another request's layers changed it."""
+        copy = self._copied()
+        copy.give_back()
+        return copy
 
     def _copied(self) -> Response:
         copy = object.__new__(type(self))
@@ -228,10 +233,11 @@ class Response:
             secure: only over https.
             httponly: not for scripts.
             samesite: "lax", "strict" or "none".
-            partitioned: keep it apart for each top-level site (CHIPS).
+            partitioned: keep it apart for each top-level site (CHIPS); from Python 3.14 on.
 
         Raises:
-            ValueError: an attribute that could end the cookie or the header.
+            ValueError: an attribute that could end the cookie or the header; a partitioned one
+                before Python 3.14.
         """
         line = cookie_line(
             key,
@@ -358,6 +364,7 @@ class Response:
         headers = self.raw_headers.copy()
         return {"type": "http.response.start", "status": self.status_code, "headers": headers}
 
+    @native
     async def stream_response(self, send: Send) -> None:
         """Send start, every piece of ``body_iterator``, and the last message."""
         await send(self._start())

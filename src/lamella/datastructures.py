@@ -395,6 +395,10 @@ class FormData(ImmutableMultiDict[str, UploadFile | str]):
     Source: as Starlette 1.10.
     """
 
+    # How many layers have it; and when it was asked for last, see `Request._passages`.
+    _holders = 0
+    _asked_at = 0
+
     def __init__(
         self,
         *args: FormData | Mapping[str, str | UploadFile] | Iterable[tuple[str, str | UploadFile]],

@@ -164,11 +164,12 @@ class FormParser(_Limited):
         async for chunk in self.stream:
             for piece in _PIECES.finditer(chunk):
                 start, end = piece.span()
-                self._count_text(end - start)  # many `&` are no fields, but held as well
                 if chunk[start] == _AMPERSAND:
+                    self._count_text(end - start)  # many `&` are no fields, but held as well
                     self._end_field()
                 else:
                     self._check_size(len(self._field_value) + end - start - 1)  # one `=` is free
+                    self._count_text(end - start)
                     self._field_value += chunk[start:end]
         self._end_field()
         return FormData(self._items)

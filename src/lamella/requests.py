@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 # With what is found in Starlette's module of this name, and imported from there.
 __all__ = [
+    "SERVER_PUSH_HEADERS_TO_COPY",
     "URL",
     "Address",
     "ClientDisconnect",
@@ -55,13 +56,15 @@ __all__ = [
     "cookie_parser",
 ]
 
-_PUSHED_HEADERS: Final = [
+SERVER_PUSH_HEADERS_TO_COPY: Final = {
     "accept",
     "accept-encoding",
     "accept-language",
     "cache-control",
     "user-agent",
-]
+}
+"""Names of the headers that a push promise takes from its request, in lower case."""
+
 _MULTIPART: Final = "multipart/form-data"
 _URLENCODED: Final = "application/x-www-form-urlencoded"
 # In the place of a form that somebody is reading.
@@ -100,6 +103,9 @@ class Request(HTTPConnection[StateT]):
     _direct = False
     # Whether the edge is done with this request; a task may have outlived that.
     _over = False
+    # How often the endpoint was entered or left: odd inside of it, even in the layers.
+    _passages = 0
+    _streamed_at = 0
     # The response of the endpoint, to be given back as it was.
     _claimed: Any = None
     # Who is told of errors that come when the response is under way or sent.
@@ -217,7 +223,9 @@ class Request(HTTPConnection[StateT]):
             yield b""
             return
         caller = _reader(sys._getframe(1))
-        inbound.claim(caller.f_code)
+        # It may go on where it stopped, but a second run of an endpoint begins anew.
+        inbound.claim(caller.f_code if self._streamed_at == self._passages else None)
+        self._streamed_at = self._passages
         reader = Reader(caller.f_code, caller.f_lineno)
         while (chunk := await inbound.take(reader)) is not None:
             yield chunk
@@ -255,8 +263,9 @@ class Request(HTTPConnection[StateT]):
         """The body parsed as a form, empty for a body of another type; ``await`` it.
 
         Parsed once: every layer and the endpoint get the same form, files included. They are closed
-        when the exchange is over, if ``form.close()`` did not do it before. ``async with`` closes
-        them for a request made by hand.
+        when the exchange is over, if ``form.close()`` did not do it before, or the end of an
+        ``async with`` in the endpoint; that of a layer does not, nor does one while a layer has the
+        form, or which fails. The endpoint finds the files at their beginning.
 
         Args:
             max_files: the most files accepted.
@@ -345,8 +354,23 @@ class Request(HTTPConnection[StateT]):
 
     def _close_later(self, form: FormData) -> None:
         exchange = self.exchange
-        if exchange is not None and any(isinstance(value, UploadFile) for value in form.values()):
+        if exchange is not None and any(_files_of(form)):
             exchange.forms += (form,)
+
+    async def _shares(self, form: FormData) -> bool:
+        """Whether others may want a form that this request was asked for, since a layer asked.
+
+        The files are at their beginning then, if somebody else was at them.
+        """
+        edge = self._around if self._started_at is None else self
+        if edge is None or edge._over:
+            return False
+        if form._asked_at != edge._passages:
+            form._asked_at = edge._passages
+            for upload in _files_of(form):
+                await upload.seek(0)
+        in_a_layer = edge._passages % 2 == 0
+        return in_a_layer and (self.inbound is edge.inbound or form is self._form_around())
 
     def parts(self, *, max_parts: float = 1000, max_part_size: float = math.inf) -> Parts:
         """The parts of a multipart body, one after the other as they come in; none is spooled.
@@ -424,7 +448,7 @@ class Request(HTTPConnection[StateT]):
         if "http.response.push" in self._extensions:
             headers = [
                 (name.encode("latin-1"), value.encode("latin-1"))
-                for name in _PUSHED_HEADERS
+                for name in sorted(SERVER_PUSH_HEADERS_TO_COPY)
                 for value in self.headers.getlist(name)
             ]
             await self._send({"type": "http.response.push", "path": path, "headers": headers})
@@ -451,14 +475,22 @@ class Request(HTTPConnection[StateT]):
 class _Form:
     """What ``Request.form`` gives: awaitable, and an async context manager."""
 
-    __slots__ = ("_limits", "_request")
+    __slots__ = ("_form", "_held", "_limits", "_request")
+    _form: FormData
+    _held: bool
 
     def __init__(self, request: Request[Any], limits: dict[str, Any]) -> None:
         self._request = request
         self._limits = limits
 
     def __await__(self) -> Generator[Any, None, FormData]:
-        return self._request._get_form(**self._limits).__await__()
+        return self._get().__await__()
+
+    async def _get(self) -> FormData:
+        self._form = form = await self._request._get_form(**self._limits)
+        self._held = await self._request._shares(form)
+        form._holders += self._held
+        return form
 
     async def __aenter__(self) -> FormData:
         return await self
@@ -469,10 +501,19 @@ class _Form:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # A layer must not close what the endpoint is going to read.
-        exchange = self._request.exchange
-        if exchange is None or exchange.over:
-            await self._request.close()
+        form, exchange = self._form, self._request.exchange
+        form._holders -= self._held
+        closed_later = exchange is not None and not exchange.over
+        # What fails may be run again.
+        if not closed_later or not (self._held or form._holders or exc is not None):
+            await form.close()
+
+
+def _files_of(form: FormData) -> Iterator[UploadFile]:
+    """The files that are not closed yet."""
+    for _, value in form.multi_items():
+        if isinstance(value, UploadFile) and not value.file.closed:
+            yield value
 
 
 async def _next_of(chunks: Iterator[bytes]) -> bytes | None:

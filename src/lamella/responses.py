@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from lamella._file_response import FileResponse, guess_type
 from lamella._json import dumps, encode
+from lamella._ranges import MalformedRangeHeader, RangeNotSatisfiable
 from lamella._response import Response, SameSite
 from lamella._streaming import AsyncContentStream, Content, ContentStream, SyncContentStream
 from lamella.concurrency import iterate_in_threadpool
@@ -29,7 +30,9 @@ __all__ = [
     "FileResponse",
     "HTMLResponse",
     "JSONResponse",
+    "MalformedRangeHeader",
     "PlainTextResponse",
+    "RangeNotSatisfiable",
     "RedirectResponse",
     "Response",
     "SameSite",

@@ -22,7 +22,14 @@ from lamella._finder import RouteFinder
 from lamella._host import Host
 from lamella._inspect import describe
 from lamella._lifespan import LifespanContext, lifespan_context, serve_lifespan
-from lamella._paths import PathPattern, compile_path, get_route_path, replace_params
+from lamella._paths import (
+    PARAM_FORMAT_REGEX,
+    PARAM_REGEX,
+    PathPattern,
+    compile_path,
+    get_route_path,
+    replace_params,
+)
 from lamella._route import (
     ON_DISCONNECT,
     BaseRoute,
@@ -52,6 +59,8 @@ if TYPE_CHECKING:
     from lamella.websockets import WebSocket
 
 __all__ = [
+    "PARAM_FORMAT_REGEX",
+    "PARAM_REGEX",
     "BaseRoute",
     "Host",
     "Match",

@@ -57,8 +57,11 @@ _is_device = re.compile(
 class NotModifiedResponse(Response):
     """304, with those of a response's headers that a 304 may have (RFC 9110 section 15.4.5)."""
 
+    NOT_MODIFIED_HEADERS = tuple(sorted(NOT_MODIFIED_HEADERS))
+
     def __init__(self, headers: Mapping[str, str]) -> None:
-        kept = {name: value for name, value in headers.items() if name in NOT_MODIFIED_HEADERS}
+        names = self.NOT_MODIFIED_HEADERS
+        kept = {name: value for name, value in headers.items() if name in names}
         super().__init__(status_code=304, headers=kept)
 
 

@@ -8,6 +8,7 @@ websocket close code numbers.
 
 from __future__ import annotations
 
+import sys
 import warnings
 
 from lamella.exceptions import StarletteDeprecationWarning
@@ -189,7 +190,7 @@ _RENAMED = {
 def __getattr__(name: str) -> int:
     new_name = _RENAMED.get(name)
     if new_name is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(f"module {_typed_name()!r} has no attribute {name!r}")
     warnings.warn(
         f"'{name}' is deprecated. Use '{new_name}' instead.",
         StarletteDeprecationWarning,
@@ -197,6 +198,12 @@ def __getattr__(name: str) -> int:
     )
     code: int = globals()[new_name]
     return code
+
+
+def _typed_name() -> str:
+    """The name that programs import this module by, which is Starlette's if it stands in."""
+    stands_in = sys.modules.get("starlette.status") is sys.modules[__name__]
+    return "starlette.status" if stands_in else __name__
 
 
 def __dir__() -> list[str]:

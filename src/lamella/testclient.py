@@ -196,6 +196,14 @@ class WebSocketTestSession:
         given(self.portal.call(run.leave))
 
 
+def _read(request: httpx.Request) -> bytes | Exception:
+    """The body of a request. In the test's thread: a file must not block the app's event loop."""
+    try:
+        return request.read()
+    except Exception as exc:
+        return exc  # as Starlette 1.10, which reads when the app asks
+
+
 class _ResponseStream(httpx.SyncByteStream):
     """One run of the app, as the test's thread sees it; made, the response is started."""
 
@@ -203,9 +211,10 @@ class _ResponseStream(httpx.SyncByteStream):
         self._transport = transport
         self._task: Future[None] | None = None
         scope = transport.http_scope(request)
+        body = _read(request)
         with contextlib.ExitStack() as stack:
             self._portal = stack.enter_context(transport.portal_factory())
-            self.run = self._portal.call(HTTPRun, transport.app, scope, request.read)
+            self.run = self._portal.call(HTTPRun, transport.app, scope, body)
             stack.push(self._end)
             self._task = self._portal.start_task_soon(self.run.serve)
             self._portal.call(self.run.answered.wait)

@@ -1,4 +1,4 @@
-"""Every Python example in README.md and docs/ is run, and its asserts have to hold.
+"""Every Python example in docs/ and the pages beside README.md is run, and its asserts have to hold.
 
 The examples of a page are run one after the other in one module, as a reader would type them. An
 `output` block after an example is what the example prints. A block that cannot be run is `text`.
@@ -15,8 +15,11 @@ from typing import NamedTuple
 
 import pytest
 
+from lamella._as_starlette import STARLETTE_MODULES
+from tests.meta.test_floors import FLOORS, parse
+
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 # What may stand behind the three backticks: what is run, what that prints, and what is only shown.
 KINDS = {"python", "output", "console", "text"}
@@ -24,6 +27,7 @@ FENCE = re.compile(r"^```(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
 MODULE = re.compile(r"`([a-z_.]+)`")
+FLOOR_NAME = re.compile(r"`([\w.]+\*?)`")
 
 
 class Block(NamedTuple):
@@ -137,15 +141,57 @@ def test_the_readme_calls_missing_only_what_is_missing() -> None:
     """Somebody decides by that list; take a module off it in the change that adds the module."""
     page = (ROOT / "README.md").read_text("utf-8")
     names = MODULE.findall(marked(page, "missing"))
+    assert names
     assert [] == [name for name in names if present(name)]
 
 
-def test_the_readme_lists_only_modules_that_are_there() -> None:
-    """The other half of that list."""
-    page = (ROOT / "README.md").read_text("utf-8")
-    found = re.search(r"These modules are there.*?\n\n", page, re.DOTALL)
-    assert found is not None
-    assert [] == [name for name in MODULE.findall(found[0]) if not present(name)]
+def test_every_module_of_starlette_is_there() -> None:
+    """As the README says: "every module under its name"."""
+    names = {name.removeprefix("starlette.") for name in STARLETTE_MODULES}
+    assert "every module under its name" in (ROOT / "README.md").read_text("utf-8")
+    assert [] == sorted(name for name in names if not present(name))
+
+
+def test_the_index_links_every_page() -> None:
+    """What it does not link, nobody finds."""
+    index = ROOT / "docs" / "index.md"
+    linked = {(index.parent / name).resolve() for name in LINK.findall(index.read_text("utf-8"))}
+    pages = {*index.parent.glob("*.md")} - {index}
+    assert [] == sorted(page.name for page in pages - linked)
+
+
+def floors(page: str) -> dict[str, int]:
+    """Return the names in the table of floors, and the floor that it puts each on."""
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", page, re.MULTILINE)
+    return {name: int(floor) for floor, names in rows for name in FLOOR_NAME.findall(names)}
+
+
+def modules() -> set[str]:
+    """Return the names of the package's modules, without the package's own in front."""
+    source = ROOT / "src"
+    files = [path.relative_to(source).with_suffix("") for path in source.rglob("*.py")]
+    dotted = {".".join(file.parts).removesuffix(".__init__") for file in files}
+    return {name.removeprefix("lamella.") for name in dotted}
+
+
+def test_the_table_of_floors_is_the_one_that_is_checked() -> None:
+    """`tests/meta/test_floors.py` holds the code to its own table; here it is shown."""
+    shown = floors((ROOT / "ARCHITECTURE.md").read_text("utf-8"))
+    checked = {name: place[0] for name, place in parse(FLOORS).items()}
+    assert {name: checked.get(name) for name in shown} == shown
+    families = {name.removesuffix(".*") for name in shown if name.endswith(".*")}
+    missing = {name for name in modules() if not {name, name.rpartition(".")[0]} & families}
+    assert [] == sorted(missing - shown.keys())
+    assert [] == sorted({name for name in shown if "*" not in name} - modules())
+
+
+def test_every_private_module_is_explained() -> None:
+    """Its name does not tell as much as a public one, which is Starlette's."""
+    page = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    section = page.partition("## Private modules")[2].partition("\n## ")[0]
+    explained = {name for name in FLOOR_NAME.findall(section) if re.match("_[a-z]", name)}
+    tops = {name.split(".")[0] for name in modules()}
+    assert {name for name in tops if re.match("_[a-z]", name)} == explained
 
 
 def write(folder: Path, text: str) -> Path:

@@ -459,6 +459,26 @@ async def test_dropped_app_that_only_waits_is_cancelled_at_once():
     assert ("instead", None, ["ended"]) == (reply.text, reply.error, log)
 
 
+async def test_dropped_app_that_answers_while_it_is_cancelled_is_no_error():
+    """Its cancellation is not that of whoever dropped it."""
+    log = []
+
+    async def app(scope, receive, send):
+        await send(START)
+        try:
+            await never()
+        finally:
+            await send(body(b"too late"))
+            log.append("ended")
+
+    async def dispatch(request, call_next):
+        await call_next(request)
+        return PlainTextResponse("instead")
+
+    reply = await request(below(app, dispatch))
+    assert ("instead", None, ["ended"]) == (reply.text, reply.error, log)
+
+
 async def test_error_of_a_dropped_app_is_logged(caplog):
     """It has no response to fail."""
 

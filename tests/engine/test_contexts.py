@@ -9,7 +9,7 @@ import pytest
 
 from lamella.applications import Lamella
 from lamella.background import BackgroundTask
-from lamella.engine.contexts import Fork, InContext, Steps
+from lamella.engine.contexts import Fork, InContext, steps
 from lamella.responses import PlainTextResponse, StreamingResponse
 from lamella.routing import Route
 from tests.parity.drive import request
@@ -146,9 +146,9 @@ async def test_steps_give_the_value_and_raise_the_error():
             raise LookupError("inside")
         return word.get()
 
-    assert "inside" == await Steps(lambda: asked(False), context)
+    assert "inside" == await steps(lambda: asked(False), context)
     with pytest.raises(LookupError, match="inside"):
-        await Steps(lambda: asked(True), context)
+        await steps(lambda: asked(True), context)
     assert ("unset", "inside") == (word.get(), context[word])
 
 
@@ -157,7 +157,7 @@ async def test_steps_pass_a_cancellation_on():
     log = []
 
     async def awaited(function, context):
-        await Steps(function, context)
+        await steps(function, context)
 
     async def waiting():
         try:
@@ -193,9 +193,9 @@ def test_steps_thrown_away_close_what_they_run():
 
     context = contextvars.copy_context()
     context.run(word.set, "inside")
-    steps = Steps(waiting, context).__await__()
-    assert "asked" == next(steps)
-    steps.close()
+    running = steps(waiting, context)
+    assert "asked" == running.send(None)
+    running.close()
     assert ["inside"] == log
 
 

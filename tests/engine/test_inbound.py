@@ -143,6 +143,19 @@ async def test_one_task_watches_however_many_ask(opened):
     assert before == len(anyio.get_running_tasks())
 
 
+async def test_who_waits_for_the_client_after_the_end_is_told_at_once(opened):
+    """A task that outlived its request: a watcher made for it would be left behind."""
+    server, inbound = opened(b"a")
+    feed = Feed(inbound, "app")
+    assert b"a" == await inbound.read()
+    await feed.receive()
+    await inbound.close()
+    before = len(anyio.get_running_tasks())
+    assert GONE == await feed.receive()
+    await inbound.wait_disconnected()
+    assert before == len(anyio.get_running_tasks())
+
+
 async def test_repeating_receive_is_not_asked_for_ever(opened):
     """A replay made by hand says the same each time: watching it would only spin."""
     calls = 0

@@ -42,9 +42,11 @@ FLOORS: dict[int, list[str]] = {
     7: ["openapi.* -> openapi", "schemas"],
     8: ["applications"],
     9: [
-        "_testclient.run -> _testclient.http, _testclient.websocket, _testclient.lifespan"
-        " -> _testclient.http_client -> _testclient.async_client -> _testclient -> testclient"
-        " -> testing.* -> testing",
+        (
+            "_testclient.run -> _testclient.http, _testclient.websocket, _testclient.lifespan"
+            " -> _testclient.http_client -> _testclient.async_client -> _testclient -> testclient"
+            " -> testing.* -> testing"
+        ),
         "_as_starlette, cli.startup.sitecustomize -> cli.* -> cli -> __main__",
     ],
     10: ["lamella"],

@@ -308,6 +308,40 @@ def test_limit_in_force_is_found_in_the_scope():
     assert [10] == seen
 
 
+@pytest.mark.parametrize("around", [{}, {MAX_BODY_SIZE_SCOPE_KEY: 10}])
+def test_limit_in_the_scope_is_put_back_when_the_layer_is_done(around):
+    """The scope may be somebody else's, and a limit of theirs in it."""
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(scope[MAX_BODY_SIZE_SCOPE_KEY])
+        await foreign(scope, receive, send)
+
+    for chunk, status in ((b"12345", 200), (b"123456", 413)):
+        scope = {**scope_of(), **around}
+        layer = RequestBodyLimitMiddleware(app, max_body_size=5)
+        sent, error, _ = asyncio.run(drive(layer, scope, [chunk]))
+        assert (status, None) == (sent[0]["status"], error)
+        assert around.get(MAX_BODY_SIZE_SCOPE_KEY) == scope.get(MAX_BODY_SIZE_SCOPE_KEY)
+    assert [5, 5] == seen
+
+
+def test_layer_alone_adds_nothing_to_what_a_foreign_app_and_a_server_say():
+    """The disconnect arrives as it was sent; what the app leaves out, the server tells."""
+    disconnect = {"type": "http.disconnect", "reason": "timeout"}
+    received = []
+
+    async def app(scope, receive, send):
+        received.append(await receive())
+
+    async def receive():
+        return disconnect
+
+    layer = RequestBodyLimitMiddleware(app, max_body_size=5)
+    asyncio.run(layer(scope_of(), receive, None))
+    assert received[0] is disconnect
+
+
 def test_layers_outside_see_the_413():
     """As a response: it can be counted and given headers."""
     seen = []

@@ -476,8 +476,6 @@ def test_file_that_the_server_sends_by_itself_is_left_to_it(path):
         reply = answer(app, method=method, headers=GZIP, extensions={PATHSEND: {}})
         assert {None} == {encoding(reply), reply.headers.get("vary")}
         assert str(len(RAW) * 100) == reply.headers["content-length"]
-    reply = answer(app, headers=GZIP, extensions={PATHSEND: {}})
-    assert {"type": PATHSEND, "path": str(path)} == reply.messages[1]
 
 
 def test_file_that_a_layer_inside_returns_is_compressed(path):
@@ -554,22 +552,22 @@ def test_trailers_of_a_foreign_app_follow(more):
     assert "content-length" not in reply.headers
 
 
-def test_files_of_a_foreign_app_are_read_and_compressed(path):
-    """A path, or an open file, is what comes instead of bytes."""
+@around
+def test_file_is_left_to_the_server_wherever_its_message_comes_from(path, around):
+    """A foreign layer has made messages of it, or a foreign app has sent none but them."""
     sends = {"type": PATHSEND, "path": str(path)}
-    reply = answer(foreign(START, sends), headers=GZIP, extensions={PATHSEND: {}})
-    assert RAW * 100 == gzip.decompress(reply.body)
+    for app in (app_of(returning(lambda: FileResponse(path)), around), foreign(START, sends)):
+        reply = answer(app, headers=GZIP, extensions={PATHSEND: {}})
+        assert sends == reply.messages[1]
+        assert {None} == {encoding(reply), reply.headers.get("vary")}
+
+
+def test_open_file_of_a_foreign_app_is_read_and_compressed(path):
+    """It is what comes instead of bytes, and there may be more of them."""
     with path.open("rb") as file:
         copies = {"type": ZEROCOPY, "file": file, "offset": 18, "count": 18}
         reply = answer(foreign(START, copies), headers=GZIP, extensions={ZEROCOPY: {}})
     assert RAW[18:36] == gzip.decompress(reply.body)
-
-
-def test_foreign_file_is_left_to_the_server_where_nothing_is_compressed(path):
-    """The messages stay what they are."""
-    sends = {"type": PATHSEND, "path": str(path)}
-    reply = answer(foreign(START, sends), extensions={PATHSEND: {}})
-    assert sends == reply.messages[1]
 
 
 def test_response_with_a_call_of_its_own_is_compressed():
@@ -581,6 +579,22 @@ def test_response_with_a_call_of_its_own_is_compressed():
             await send(part(RAW))
 
     assert RAW == gzip.decompress(answer(app_of(returning(Own)), headers=GZIP).body)
+
+
+def test_stream_that_sends_its_pieces_in_its_own_way_is_compressed():
+    """They need not be bytes: some streams find out their status with the first of them."""
+
+    class Own(StreamingResponse):
+        async def stream_response(self, send):
+            async for status, piece in self.body_iterator:
+                await send({**START, "status": status})
+                await send(part(piece))
+
+    async def pieces():
+        yield 207, RAW
+
+    reply = answer(app_of(returning(lambda: Own(pieces()))), headers=GZIP)
+    assert (207, RAW) == (reply.status, gzip.decompress(reply.body))
 
 
 # -- responders ------------------------------------------------------------------------------------

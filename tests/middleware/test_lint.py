@@ -9,6 +9,9 @@ from lamella.middleware.base import BaseHTTPMiddleware
 from lamella.middleware.lint import LintMiddleware
 from lamella.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 from lamella.routing import Mount, Route
+from tests.failures.wire import Wire
+from tests.failures.wire import exchange as on_wire
+from tests.loops import BACKENDS, turns
 from tests.parity.drive import answer, exchange, http_scope, lifetime, websocket_scope
 
 pytestmark = pytest.mark.anyio
@@ -22,6 +25,10 @@ CLOSE = {"type": "websocket.close"}
 LEFT = {"type": "websocket.disconnect", "code": 1000}
 TEXT = {"type": "websocket.send", "text": "a"}
 GOT = {"type": "websocket.receive", "text": "a"}
+
+
+async def passes(request, call_next):
+    return await call_next(request)
 
 
 def start(*headers, **fields):
@@ -135,9 +142,6 @@ def test_application_keeps_to_the_rules(tmp_path):
 
     async def endpoint(request):
         return made[request.path_params["kind"]]()
-
-    async def passes(request, call_next):
-        return await call_next(request)
 
     app = Lamella(
         routes=[Route("/{kind}", endpoint), Mount("/", app=LintMiddleware(sends(START, END)))],
@@ -339,6 +343,45 @@ async def test_client_that_left_needs_no_answer():
     """Nobody would get it."""
     assert await fault(reads, http_scope("/"), REQUEST, GONE) is None
     assert await fault(reads, websocket_scope("/"), CONNECT, LEFT) is None
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+async def test_client_that_left_in_mid_answer_needs_no_more_of_it(kind):
+    """So `send` says, and the app ends by itself."""
+    messages = [START, body(b"a", more_body=True)] if kind == "http" else []
+
+    async def app(scope, receive, send):
+        try:
+            for message in messages or [ACCEPT]:
+                await send(message)
+        except OSError:
+            return
+
+    async def gone(message):
+        raise OSError
+
+    scope = http_scope("/") if kind == "http" else websocket_scope("/")
+    await LintMiddleware(app)(scope, None, gone)
+
+
+@pytest.mark.parametrize("how", [{"leave_at_send": 2}, {"leave_at_receive": 2}])
+@pytest.mark.parametrize("spec", ["2.3", "2.4"])
+@pytest.mark.parametrize("inside", [[], [Middleware(BaseHTTPMiddleware, dispatch=passes)]])
+@pytest.mark.parametrize("loop", BACKENDS)
+def test_stream_whose_client_left_is_no_fault_within_a_stack(loop, inside, spec, how):
+    """The engine ends it, and nothing is received that the layer could see."""
+
+    async def pieces():
+        while True:
+            yield b"piece"
+            await turns()
+
+    async def endpoint(request):
+        return StreamingResponse(pieces())
+
+    layers = [Middleware(LintMiddleware), *inside]
+    app = Lamella(routes=[Route("/", endpoint)], middleware=layers)
+    assert on_wire(loop, app, Wire(spec=spec, **how)) is None
 
 
 async def test_error_of_the_app_passes_as_it_is():

@@ -34,6 +34,7 @@ CASES = [
         for path in test_errors.PATHS
         for handlers in test_errors.HANDLERS
     ),
+    *(f"lifespan {lifespan.__name__}" for lifespan in test_errors.LIFESPANS),
     *test_policy_layers.CASES,
     *test_sessions_auth.CASES,
     *test_staticfiles.CASES,

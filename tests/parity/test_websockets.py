@@ -1,7 +1,6 @@
 """One application on Starlette and on lamella: the same messages to the same websockets."""
 
 import asyncio
-import warnings
 from contextlib import asynccontextmanager
 from importlib import import_module
 
@@ -265,8 +264,6 @@ def test_same_answer_of_an_endpoint_that_is_a_class(method, inside):
 LIFESPANS = (
     "plain",
     "with state",
-    "generator",
-    "async generator",
     "failing start",
     "failing stop",
     "mounted",
@@ -296,15 +293,6 @@ def life(fw, case):
     routes, lifespan = [], noted("outer", fails=None if "mounted" in case else fails)
     if case == "with state":
         lifespan = noted("outer", state={"a": 1})
-    if case == "async generator":
-        lifespan = noted("outer").__wrapped__
-    if case == "generator":
-
-        def lifespan(app):
-            log.append("+outer")
-            yield
-            log.append("-outer")
-
     if "mounted" in case:
         inner = fw.Starlette(lifespan=noted("inner", fails=fails))
         routes = [fw.Mount("/", app=inner)]
@@ -317,9 +305,7 @@ def life(fw, case):
                 yield
             log.append("-outer")
 
-    with warnings.catch_warnings(record=True) as caught:
-        reply = lifetime(fw.Starlette(routes=routes, lifespan=lifespan))
-    log += [warning.category.__name__ for warning in caught]
+    reply = lifetime(fw.Starlette(routes=routes, lifespan=lifespan))
     error = None if reply.error is None else (type(reply.error).__name__, str(reply.error))
     return log, [message["type"] for message in reply.messages], error
 

@@ -46,6 +46,15 @@ async def says_path(request):
     return PlainTextResponse(repr(request.path_params))
 
 
+def test_the_threat_model_names_tests_that_there_are():
+    """Each figure has one."""
+    root = Path(__file__).resolve().parents[2]
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (root / "THREAT_MODEL.md").read_text())
+    assert len(named) > 10
+    missing = [test for test in named if f"def {test[1]}(" not in (root / test[0]).read_text()]
+    assert [] == missing
+
+
 # -- routing ---------------------------------------------------------------------------------------
 
 

@@ -96,8 +96,7 @@ class _Transport(AppTransport, httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Run the app until its response is started; the rest runs as the body is read."""
         scope = self.http_scope(request)
-        await request.aread()
-        run = HTTPRun(self.app, scope, request.read)
+        run = HTTPRun(self.app, scope, await request.aread())
         stream = _ResponseStream(self, run)
         self.streams.add(stream)
         _start(run)

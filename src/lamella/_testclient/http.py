@@ -5,13 +5,12 @@ Floor 9. Source: ASGI HTTP spec 2.4, and its extensions for trailers and debug.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import anyio
 import anyio.lowlevel
 
-from lamella._testclient.run import ASGI3App, ClientLeftError, Run, require
+from lamella._testclient.run import ASGI3App, ClientLeftError, Run, given, require
 from lamella.types import Message, Scope
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -33,7 +32,7 @@ class HTTPRun(Run):
     `send` waits until the test has taken the chunk, so a response streams while the app runs.
 
     Args:
-        read_body: gives the whole body of the request; called once the app asks for it.
+        body: the whole body of the request; or why there is none, which the app gets that asks.
 
     Attributes:
         answered: set when the response is started, or the app has ended.
@@ -42,13 +41,13 @@ class HTTPRun(Run):
         extensions: for the response of httpx; trailers come late.
     """
 
-    def __init__(self, app: ASGI3App, scope: Scope, read_body: Callable[[], bytes]) -> None:
+    def __init__(self, app: ASGI3App, scope: Scope, body: bytes | Exception) -> None:
         super().__init__(app, scope)
         self.answered = anyio.Event()
         self.status: int | None = None
         self.headers: RawHeaders = []
         self.extensions: dict[str, Any] = {}
-        self._read_body = read_body
+        self._body = body
         self._chunks_in, self._chunks_out = anyio.create_memory_object_stream[tuple[bytes, bool]](0)
         self._over = anyio.Event()  # the response has been taken to its end, or left
         self._request_read = False
@@ -64,9 +63,8 @@ class HTTPRun(Run):
     async def receive(self) -> Message:
         """Give the whole body in one message, then `http.disconnect` once the response is over."""
         if not self._request_read:
-            body = self._read_body()
             self._request_read = True
-            return {"type": "http.request", "body": body}
+            return {"type": "http.request", "body": given(self._body)}
         # No checkpoint when it is over already: the app may ask under a cancelled scope. But one
         # that goes on asking must let the loop run.
         if not self._over.is_set():

@@ -79,7 +79,8 @@ class Bridge:
         Raises:
             BaseException: what the app raised before it started a response, as it is.
             ClientDisconnect: the app ended without a response since the client left.
-            NoResponseError: the app ended without a response although the client is there.
+            NoResponseError: the app ended without a response although the client is there; not
+                where it was called straight, outside of an application.
         """
         exchange = request.exchange
         if exchange is None:
@@ -87,8 +88,9 @@ class Bridge:
         exchange.feed = feed = Feed(request, self.app)
         if request._direct:
             await self.app(request.scope, feed.receive, exchange.send)
-            if exchange.status is None:
+            if exchange.status is None and "app" in request.scope:
                 raise await _no_response(self.app, request)
+            # With no application around nobody would answer that: the server does, and tells of it.
             return Sent()
         run = _Run(self.app, request, exchange, feed)
         response = await run.head()
@@ -296,10 +298,11 @@ class _Run:
             BaseException: what the app raised after a response that it had sent whole.
         """
         self._dropped = True  # whatever it sends from now on, in a task of its own perhaps
+        whole = self.complete  # what it completes in its cleaning up, nobody has sent
         if not self._task.done():
             if self._exchange.cancelled:
                 await self._cancel()
-            elif self.complete:
+            elif whole:
                 self.acknowledge()
                 await self._until_ended()
             else:
@@ -309,7 +312,7 @@ class _Run:
         announced, self.announced = self.announced, None
         if announced is not None and self._error is announced:
             self._error = None
-        if self.complete:
+        if whole:
             await self._raise()
         elif self._error is not None:
             error, self._error = self._error, None

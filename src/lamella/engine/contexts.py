@@ -8,6 +8,7 @@ the context that it began in. What a foreign app sets is brought back to its cal
 from __future__ import annotations
 
 from contextvars import ContextVar, copy_context
+from types import coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -17,41 +18,37 @@ if TYPE_CHECKING:
 _UNSET: Final = object()
 
 
-class Steps:
-    """An awaitable every step of which runs in a context, in the task that awaits it.
+@coroutine
+def steps(make: Callable[[], Awaitable[Any]], context: Context) -> Generator[Any, Any, Any]:
+    """Await something every step of which runs in a context, in the task that awaits this.
 
     Args:
         make: called in the context; gives the awaitable.
         context: must not be entered already.
     """
-
-    __slots__ = ("_context", "_make")
-
-    def __init__(self, make: Callable[[], Awaitable[Any]], context: Context) -> None:
-        self._make = make
-        self._context = context
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        run = self._context.run
-        steps: Any = run(lambda: self._make().__await__())
-        step: Any = steps.__next__
-        value: tuple[Any, ...] = ()
-        while True:
-            try:
-                found = run(step, *value)
-            except StopIteration as stop:
-                return stop.value
-            finally:
-                value = ()  # or an error would hold the frame that holds it
-            try:
-                sent = yield found
-            except GeneratorExit:
-                run(steps.close)
-                raise
-            except BaseException as exc:
-                step, value = steps.throw, (exc,)
-            else:
-                step, value = (steps.__next__, ()) if sent is None else (steps.send, (sent,))
+    run = context.run
+    awaited: Any = run(make).__await__()
+    try:  # PERF: a piece of a stream that is there at once takes this one step
+        found = run(awaited.__next__)
+    except StopIteration as stop:
+        return stop.value
+    value: Any
+    while True:
+        try:
+            sent = yield found
+        except GeneratorExit:
+            run(awaited.close)
+            raise
+        except BaseException as exc:
+            step, value = awaited.throw, exc
+        else:
+            step, value = awaited.send, sent
+        try:
+            found = run(step, value)
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            value = None  # or an error would hold the frame that holds it
 
 
 class InContext:
@@ -66,20 +63,16 @@ class InContext:
         return self
 
     def __anext__(self) -> Awaitable[Any]:
-        return Steps(self._next, self._context)
-
-    def _next(self) -> Awaitable[Any]:
         if not self._begun:
             self._begun = True
             self._source = aiter(self._source)
-        step: Awaitable[Any] = self._source.__anext__()
-        return step
+        return steps(self._source.__anext__, self._context)
 
     async def aclose(self) -> None:
         """Close it, if it can be closed."""
         close = getattr(self._source, "aclose", None)
         if close is not None:
-            await Steps(close, self._context)
+            await steps(close, self._context)
 
 
 def kept(function: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
@@ -87,7 +80,7 @@ def kept(function: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None
     context = copy_context()
 
     async def call() -> None:
-        await Steps(function, context)
+        await steps(function, context)
 
     return call
 

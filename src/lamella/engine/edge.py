@@ -128,16 +128,8 @@ async def _finish(
     except BaseException as exc:
         errors.append(exc)
     errors += await exchange.close_held()
-    if not exchange.cancelled:
-        for background in exchange.backgrounds:
-            try:
-                await background()
-            except Exception as exc:
-                errors.append(exc)
-                await _tell_handlers(request, exc)
-            except BaseException as exc:
-                errors.append(exc)
-                break
+    if exchange.backgrounds and not exchange.cancelled:
+        errors += await _run_backgrounds(request, exchange)
     # A background task may have called in again, or asked for the outcome.
     errors += await exchange.close_held()
     try:
@@ -157,6 +149,22 @@ async def _finish(
     if exchange.outer is None and isinstance(chosen, Exception):
         _errors.error("unhandled error in %s", _named(request), exc_info=chosen)
     return chosen
+
+
+async def _run_backgrounds(request: Request[Any], exchange: Exchange) -> list[BaseException]:
+    """Run the background tasks, once the server has had a turn to write what was sent."""
+    errors: list[BaseException] = []
+    try:
+        await here().turn()
+        for background in exchange.backgrounds:
+            try:
+                await background()
+            except Exception as exc:
+                errors.append(exc)
+                await _tell_handlers(request, exc)
+    except BaseException as exc:
+        errors.append(exc)
+    return errors
 
 
 async def _tell_handlers(request: Request[Any], exc: BaseException) -> None:

@@ -146,7 +146,8 @@ class Exchange:
     @property
     def ends_apart(self) -> bool:
         """Whether the end of a whole response goes out as a message of its own (`Response`)."""
-        return self.outer is None and bool(self.backgrounds or self.inbounds)
+        outermost = self.outer is None or self.outer.complete
+        return outermost and bool(self.backgrounds or self.inbounds)
 
     async def finish_late(self) -> None:
         """Close and run what a task has left that outlived the exchange: nobody else will."""

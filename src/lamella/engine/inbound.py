@@ -60,8 +60,10 @@ class Inbound:
         "_ahead",
         "_checksum",
         "_chunks",
+        "_closed",
         "_complete",
         "_failure",
+        "_farewell",
         "_feed",
         "_reader",
         "_reading",
@@ -86,6 +88,7 @@ class Inbound:
         self._ahead = 0
         self._received = 0
         self._complete = False
+        self._closed = False
         self._repeats = False
         self._reading = False
         self._taken = 0
@@ -95,6 +98,7 @@ class Inbound:
         self._subscribers: tuple[Told, ...] = ()
         self._watcher: Task | None = None
         self._failure: Exception | None = None
+        self._farewell: Message | None = None
         self.body: bytes | None = None
         self.form: object = None
         self.disconnected = False
@@ -193,9 +197,9 @@ class Inbound:
     def _consumed(self) -> BodyConsumedError:
         reader = self._reader if isinstance(self._reader, Reader) else describe(self._reader)
         return BodyConsumedError(
-            f"Expected an unread request body, but {reader} has streamed {self._taken} bytes"
-            " of it away; read it there with `await request.body()`, which keeps it for every"
-            " later reader."
+            # Starlette's words first: programs look for them.
+            f"Stream consumed: {reader} has streamed {self._taken} bytes of the request body away;"
+            " read it there with `await request.body()`, which keeps it for every later reader."
         )
 
     def restore(self, body: bytes) -> None:
@@ -268,6 +272,8 @@ class Inbound:
             feed.inbound.watch()
             if feed.ended or feed.inbound.disconnected:
                 self._leave()
+        elif self._closed:
+            self._leave()  # nobody would end a watcher any more
         elif self._watcher is None and not self.disconnected:
             self._watcher = here().spawn(self._watch())
 
@@ -302,7 +308,8 @@ class Inbound:
         return self._failure if self._feed is None else self._feed.inbound.failure
 
     def stop(self) -> Task | None:
-        """End the watcher, if there is one; the task that is ending."""
+        """End the watcher, if there is one, and have no other; the task that is ending."""
+        self._closed = True
         watcher, self._watcher = self._watcher, None
         if watcher is None or watcher.done():
             return None
@@ -333,6 +340,7 @@ class Inbound:
     def _take_in(self, message: Message) -> None:
         kind = message["type"]
         if kind == "http.disconnect":
+            self._farewell = message
             self._leave()
         elif kind == "http.request":
             if self._complete:
@@ -358,6 +366,10 @@ class Inbound:
             wake(waiter)
 
     # -- for feeds -----------------------------------------------------------------------------
+
+    def farewell(self) -> Message:
+        """The ``http.disconnect`` that the server sent, if it was that, with all that it says."""
+        return self._farewell or {"type": "http.disconnect"}
 
     async def take_for(self, feed: Feed) -> tuple[bytes, bool]:
         """Take the next piece for a foreign app: the bytes, and whether more follow."""
@@ -435,13 +447,13 @@ class Feed:
                 body, more = await inbound.take_for(self)
             except ClientDisconnect:
                 self.heard = True
-                return {"type": "http.disconnect"}
+                return inbound.farewell()
             self.exhausted = not more
             return {"type": "http.request", "body": body, "more_body": more}
         if not self.ended and not inbound.disconnected:
             await _told(self, inbound)
         self.heard = True
-        return {"type": "http.disconnect"}
+        return inbound.farewell()
 
     def end(self) -> bool:
         """Tell the app that the client left; whether it heard, then or before."""

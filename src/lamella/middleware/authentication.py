@@ -10,6 +10,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from lamella._inspect import describe, is_async_callable
+from lamella._outcomes import taken_over
 from lamella.authentication import AuthCredentials, AuthenticationError, UnauthenticatedUser
 from lamella.engine.bridge import Bridge
 from lamella.engine.stack import Layer
@@ -63,7 +64,7 @@ class AuthenticationMiddleware(Layer):
         except AuthenticationError as exc:
             response: Any = self.on_error(request, exc)
             if isinstance(response, Response):
-                return response
+                return await taken_over(response, request)
             return await Bridge(response).run(request)  # a response of another kind: an ASGI app
         return await self._inner(request)
 

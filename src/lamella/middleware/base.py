@@ -11,7 +11,14 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from lamella._inspect import describe, is_async_callable
-from lamella._outcomes import answer, handlers_in, http_exception
+from lamella._outcomes import (
+    answer,
+    handlers_in,
+    hold,
+    http_exception,
+    is_taken_over,
+    taken_over,
+)
 from lamella.engine.bridge import Bridge
 from lamella.engine.stack import Layer
 from lamella.exceptions import HTTPException, NoResponseError, StackError
@@ -78,8 +85,8 @@ class BaseHTTPMiddleware(Layer):
         response: Any = _UNANSWERED
         try:
             response = await self.dispatch_func(request, self._inner)
-            # PERF: this one look also tells a Response from anything else, which lacks it.
-            if not response._delicate:
+            # PERF: what an endpoint made and no layer replaced is ready for the layers outside.
+            if response is request._claimed and not response._delicate:
                 return response  # type: ignore[no-any-return]
         except Exception as exc:
             if response is _UNANSWERED:
@@ -89,6 +96,8 @@ class BaseHTTPMiddleware(Layer):
                 response = await answer(handler, request, exc)
         if not isinstance(response, Response):
             return await self._accepted(response, request)
+        if not is_taken_over(response, request):
+            return await taken_over(response, request)
         hold(response, request)
         return response
 
@@ -107,13 +116,6 @@ class BaseHTTPMiddleware(Layer):
                 " from `await call_next(request)`, or your own."
             )
         return await Bridge(cast("ASGIApp", response)).run(request)
-
-
-def hold(response: Response, request: Request[Any]) -> None:
-    """Leave what a response carries with the exchange, so that no layer can lose it."""
-    exchange = request.exchange
-    if exchange is not None:
-        exchange.hold(response)
 
 
 def check_dispatch(dispatch: Any) -> None:

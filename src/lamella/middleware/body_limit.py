@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from lamella._outcomes import hold
 from lamella.engine.edge import Sent
 from lamella.engine.stack import Layer
 from lamella.exceptions import BodyTooLargeError
-from lamella.middleware.base import hold
 from lamella.responses import PlainTextResponse
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lamella.responses import Response
     from lamella.types import ASGIApp
 
-__all__ = ["MAX_BODY_SIZE_SCOPE_KEY", "RequestBodyLimitMiddleware"]
+__all__ = ["MAX_BODY_SIZE_SCOPE_KEY", "RequestBodyLimitMiddleware", "RequestBodyLimitResponder"]
 
 MAX_BODY_SIZE_SCOPE_KEY: Final = "lamella.max_body_size"
 """The scope key of the limit in force, in bytes."""
@@ -48,7 +48,9 @@ class RequestBodyLimitMiddleware(Layer):
 
     async def respond(self, request: Request[Any]) -> Response:
         """The service face."""
-        request.scope[MAX_BODY_SIZE_SCOPE_KEY] = self.max_body_size
+        scope = request.scope
+        limit_around = scope.get(MAX_BODY_SIZE_SCOPE_KEY)
+        scope[MAX_BODY_SIZE_SCOPE_KEY] = self.max_body_size
         inbound = request.inbound
         _put_in_force(inbound, self.max_body_size)
         inbound.content_length = _content_length(request)
@@ -60,12 +62,21 @@ class RequestBodyLimitMiddleware(Layer):
             if not inbound.exceeds_limit or _has_started(request):
                 raise
             return _too_large()
+        finally:
+            if limit_around is None:
+                del scope[MAX_BODY_SIZE_SCOPE_KEY]
+            else:
+                scope[MAX_BODY_SIZE_SCOPE_KEY] = limit_around
         if not inbound.exceeds_limit or isinstance(response, Sent) or response.status_code == 413:
             return response
         if response.exception is not None:
             return response
         hold(response, request)
         return _too_large()
+
+
+# Starlette makes one for each request, by the same arguments. Here one serves them all.
+RequestBodyLimitResponder = RequestBodyLimitMiddleware
 
 
 def _put_in_force(inbound: Inbound, max_body_size: int) -> None:

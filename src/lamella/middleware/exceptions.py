@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from lamella._exception_handler import wrap_app_handling_exceptions
+from lamella._exception_handler import (
+    ExceptionHandlers,
+    StatusHandlers,
+    wrap_app_handling_exceptions,
+)
 from lamella._outcomes import HANDLERS, answer, http_exception, lookup
 from lamella.engine.stack import Layer
 from lamella.exceptions import HTTPException, ResponseStartedError, StackError, WebSocketException
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
     from lamella.responses import Response
     from lamella.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
-__all__ = ["ExceptionMiddleware", "HTTPException"]
+__all__ = ["ExceptionHandlers", "ExceptionMiddleware", "HTTPException", "StatusHandlers"]
 
 
 class ExceptionMiddleware(Layer):
@@ -47,8 +51,8 @@ class ExceptionMiddleware(Layer):
         super().__init__(app)
         self.debug = debug
         self.server_error = server_error
-        self._status_handlers: dict[int, ExceptionHandler] = {}
-        self._exception_handlers: dict[Any, ExceptionHandler] = {
+        self._status_handlers: StatusHandlers = {}
+        self._exception_handlers: ExceptionHandlers = {
             HTTPException: self.http_exception,
             WebSocketException: self.websocket_exception,
         }

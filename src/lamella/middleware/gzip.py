@@ -127,21 +127,17 @@ class GZipMiddleware(Layer):
         return response
 
     def _may_compress(self, response: Response, scope: Scope) -> bool:
-        if response._sends_itself and not isinstance(response, BridgedResponse):
-            return False  # nobody can tell what it sends
         return (
             self._is_large_enough(response, scope)
+            and not _is_sent_otherwise(response, scope)
             and _is_compressible(response.status_code, response.headers)
             and not _is_excluded(response.headers, self.exclude_content_types)
         )
 
     def _is_large_enough(self, response: Response, scope: Scope) -> bool:
-        if response._stream is None:
-            if isinstance(response, FileResponse):
-                if _offers_pathsend(scope):
-                    return False
-            elif response.body or scope.get("method") != "HEAD":
-                return len(response.body) >= self.minimum_size
+        is_whole = response._stream is None and not isinstance(response, FileResponse)
+        if is_whole and (response.body or scope.get("method") != "HEAD"):
+            return len(response.body) >= self.minimum_size
         announced = response.headers.get("content-length", "")
         return not (announced.isascii() and announced.isdigit()) or (
             len(announced) > 18 or int(announced) >= self.minimum_size
@@ -245,6 +241,16 @@ def _weight(parameters: list[str]) -> float:
         return 1.0
     match = _is_weight(parameters[0]) if len(parameters) == 1 else None
     return 0.0 if match is None else float(match[1])
+
+
+def _is_sent_otherwise(response: Response, scope: Scope) -> bool:
+    """Whether the server sends it from a file, or its own code does what nobody can tell."""
+    if isinstance(response, BridgedResponse):
+        message = response._run._message
+        return message is not None and message["type"] == "http.response.pathsend"
+    if isinstance(response, FileResponse):
+        return response._stream is None and _offers_pathsend(scope)
+    return response._sends_itself
 
 
 def _is_compressible(status: int, headers: Headers) -> bool:

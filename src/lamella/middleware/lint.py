@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, cast
 
 from lamella._headers import check_header
 from lamella._inspect import describe
+from lamella.engine.exchange import EDGE
 from lamella.exceptions import ProtocolError
 
 if TYPE_CHECKING:
+    from lamella.requests import Request
     from lamella.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["LintMiddleware"]
@@ -42,6 +44,7 @@ class LintMiddleware:
         _check_fields(_SERVER, scope, _SCOPES, "scope")
         name = describe(self.app)
         conversation = _CONVERSATIONS[scope["type"]](scope, name)
+        left = False
 
         async def checked_receive() -> Message:
             message = await receive()
@@ -50,13 +53,19 @@ class LintMiddleware:
             return message
 
         async def checked_send(message: Message) -> None:
+            nonlocal left
             _check_fields(name, message, _SENT[scope["type"]], "message")
             conversation.check_offered(message)
             conversation.sent(message)
-            await send(message)
+            try:
+                await send(message)
+            except OSError:
+                left = True  # ASGI HTTP spec 2.4
+                raise
 
         await self.app(scope, checked_receive, checked_send)
-        conversation.ended()
+        if not left and not _client_left(scope):
+            conversation.ended()
 
 
 # -- fields ----------------------------------------------------------------------------------------
@@ -287,6 +296,13 @@ class _Conversation:
 
     def _blame_server(self, expected: str) -> NoReturn:
         raise ProtocolError(f"Expected {expected}; {_SERVER} did otherwise.")
+
+
+def _client_left(scope: Scope) -> bool:
+    """Whether the engine knows it, where the layer stands in a stack: it need not receive it."""
+    request: Request[Any] | None = scope.get(EDGE)
+    exchange = None if request is None else request.exchange
+    return exchange is not None and exchange.client_left
 
 
 class _Response:
