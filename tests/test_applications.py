@@ -543,6 +543,17 @@ def test_error_in_a_layer_outside_of_the_500_is_still_answered():
     assert (500, "Lost('layer')") == (reply.status, repr(reply.error))
 
 
+def test_error_after_the_response_began_passes_as_it_is_when_errors_are_answered_inside():
+    """It cannot be answered any more, and nobody has handled it."""
+
+    async def begins(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise Lost("late")
+
+    reply = ask(Lamella(routes=[Mount("/", app=begins)], error_responses="inside"))
+    assert (200, "Lost('late')") == (reply.status, repr(reply.error))
+
+
 # -- debug -----------------------------------------------------------------------------------------
 
 

@@ -97,6 +97,22 @@ assert not [path for path in ran if "/starlette/" in path]
 """)
 
 
+def test_finding_a_module_imports_nothing():
+    """Python finds under a lock, and a thread that imports in the meantime would wait for ever."""
+    run_installed("""
+import starlette
+before = set(sys.modules)
+finder = sys.meta_path[0]
+path = [f"{part}/middleware" for part in lamella.__path__]
+assert finder.find_spec("starlette.middleware.cors", path).origin.endswith("cors.py")
+package = finder.find_spec("starlette.middleware", lamella.__path__)
+assert list(package.submodule_search_locations) == path
+assert finder.find_spec("starlette.middleware.nonsense", path) is None
+assert finder.find_spec("starlette.routing", None) is None
+assert before == set(sys.modules), set(sys.modules) - before
+""")
+
+
 def test_nothing_is_imported_before_it_is_asked_for():
     """A program pays only for what it uses."""
     run_installed("""

@@ -327,6 +327,18 @@ def test_file_that_was_put_in_its_place_is_not_sent_under_its_tag(wanted, size, 
     assert "was replaced by another one" in str(error)
 
 
+@pytest.mark.parametrize("size", [1024, 1024 * 256])
+def test_file_that_was_written_anew_is_sent(size, file):
+    """One of the same length: mostly the same bytes, put there by a rename."""
+    file.write_bytes(b"x" * size)
+    other = file.with_name("other")
+    other.write_bytes(b"x" * size)
+    response = FileResponse(file, stat_result=file.stat())
+    other.replace(file)
+    sent, error = asyncio.run(drive(response, scope_of()))
+    assert (None, b"x" * size) == (error, b"".join(m.get("body", b"") for m in sent))
+
+
 BIG = CONTENT * 256
 """More than is read ahead by what buffers a file."""
 

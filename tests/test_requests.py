@@ -388,6 +388,39 @@ def test_request_of_the_same_scope_and_receive_shares_the_body():
     assert [b"abcdef"] * 2 == asyncio.run(main())
 
 
+@pytest.mark.parametrize("reads", [None, read_body, read_stream])
+@pytest.mark.parametrize("in_a_layer", [False, True])
+def test_receive_of_an_endpoint_begins_with_a_body_that_a_layer_read(in_a_layer, reads):
+    """It hands it to an ASGI app, maybe, which needs the body; what it read itself is over."""
+    seen = []
+
+    async def layer(request, call_next):
+        if in_a_layer:
+            await request.body()
+        return await call_next(request)
+
+    async def endpoint(request):
+        if reads is not None:
+            await reads(request)
+        message = {}
+        while message.get("type") != "http.disconnect":
+            message = await request.receive()
+            seen.append(message.get("body", message["type"]))
+        return PlainTextResponse()
+
+    messages = [{"type": "http.request", "body": b"abc"}, {"type": "http.disconnect"}]
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        """Nobody is there any more."""
+
+    app = Lamella(routes=[Route("/a/b", endpoint, methods=["POST"])], middleware=[layer])
+    asyncio.run(app(scope_of(), receive, send))
+    assert [*([] if reads else [b"abc"]), "http.disconnect"] == seen
+
+
 def test_empty_body_may_be_streamed_again():
     """Nobody lost anything."""
 

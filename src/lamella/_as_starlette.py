@@ -10,9 +10,10 @@ import sys
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
+
+from lamella._reexports import lend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,12 +73,14 @@ class _Finder(MetaPathFinder):
             # Where its files are: tools list a package's modules by it, or watch what they do.
             spec.submodule_search_locations = list(root.__path__)
             return spec
-        if not fullname.startswith("starlette."):
+        if not fullname.startswith("starlette.") or path is None:
             return None
-        ours = _ours(fullname)
+        ours = _ours(fullname, path)
         if ours is not None:
-            package = ours.submodule_search_locations is not None
-            return ModuleSpec(fullname, _Alias(), origin=ours.origin, is_package=package)
+            spec = ModuleSpec(fullname, _Alias(), origin=ours.origin)
+            # For the empty module, by which another thread may look for what is in a package.
+            spec.submodule_search_locations = ours.submodule_search_locations
+            return spec
         if fullname in STARLETTE_MODULES:
             raise ModuleNotFoundError(
                 f"lamella stands in for Starlette here, and has no module for {fullname!r}.",
@@ -86,11 +89,11 @@ class _Finder(MetaPathFinder):
         return None
 
 
-def _ours(fullname: str) -> ModuleSpec | None:
-    try:
-        return find_spec(_OURS + fullname.removeprefix("starlette"))
-    except ModuleNotFoundError:  # what would be its package is none
-        return None
+def _ours(fullname: str, path: Sequence[str]) -> ModuleSpec | None:
+    """Find lamella's module, without an import: finders run under the lock of all imports."""
+    name = _OURS + fullname.removeprefix("starlette")
+    found = (finder.find_spec(name, path, None) for finder in sys.meta_path)
+    return next((spec for spec in found if spec is not None), None)
 
 
 class _Root(Loader):
@@ -105,12 +108,14 @@ class _Root(Loader):
 class _Alias(Loader):
     """Puts lamella's module in the place of the empty one that the import system made.
 
-    That one is given up, so the real one keeps its own ``__name__`` and ``__spec__``.
+    That one is given up, so the real one keeps its own ``__name__`` and ``__spec__``. It gets the
+    names that Starlette's imports from its other modules.
     """
 
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
-        sys.modules[name] = import_module(_OURS + name.removeprefix("starlette"))
+        sys.modules[name] = ours = import_module(_OURS + name.removeprefix("starlette"))
+        lend(ours)
 
 
 def _importers() -> Iterator[str]:

@@ -51,6 +51,8 @@ class Endpoint(Service):
     async def respond(self, request: Request[Any]) -> Response:
         """The service face."""
         request._passages += 1
+        if request._given_inbound is not None:
+            request.rewind()
         exchange = request._exchange
         if exchange is not None and exchange.held:
             await exchange.drop_held()  # a retry: what the first run made is not sent

@@ -16,7 +16,7 @@ from lamella._ranges import multipart_end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
-    from typing import BinaryIO
+    from typing import IO
 
     from lamella._ranges import FilePlan
     from lamella.types import Message
@@ -136,10 +136,14 @@ def _read_at_once(
     return piece
 
 
-def _check_same(path: str | os.PathLike[str], file: BinaryIO, found: os.stat_result) -> None:
-    """Refuse a file that was put in the place of the one whose tag and length are announced."""
+def _check_same(path: str | os.PathLike[str], file: IO[bytes], found: os.stat_result) -> None:
+    """Refuse a file that was put in the place of the one whose length is announced.
+
+    One of the same length goes out: it is mostly the same file, written anew.
+    """
     opened = os.fstat(file.fileno())
-    if found.st_ino and (opened.st_dev, opened.st_ino) != (found.st_dev, found.st_ino):
+    replaced = (opened.st_dev, opened.st_ino) != (found.st_dev, found.st_ino)
+    if found.st_ino and replaced and opened.st_size != found.st_size:
         raise RuntimeError(
             f"File at path {os.fspath(path)} was replaced by another one before it was sent."
         )

@@ -79,15 +79,18 @@ def claim(response: Response, request: Request[Any]) -> Response:
 
 
 async def taken_over(response: Response, request: Request[Any]) -> Response:
-    """What a layer or a handler has made, ready for the layers further out to look at and change.
+    """What a layer or a handler returned, ready for the layers further out to look at and change.
 
-    They get a copy, since it may be one object for many requests; and one that sends itself is run,
-    so that they see what it sends.
+    Of one that it made itself they get a copy, since it may be one object for many requests; and
+    if it sends itself, it is run, so that they see what it sends.
     """
     if request._direct and not response._delicate:
         return response  # nobody is there to change it
     if request._started_at is None and request.exchange is None:
         return response  # nobody serves this request
+    if _is_ready(response, request):
+        hold(response, request)
+        return response
     if response._sends_itself and not request._direct:
         return await Bridge(response).run(request)
     response = response.copied()
@@ -97,8 +100,8 @@ async def taken_over(response: Response, request: Request[Any]) -> Response:
     return response
 
 
-def is_taken_over(response: Response, request: Request[Any]) -> bool:
-    """Whether a response came from further in, where it was made ready for the layers."""
+def _is_ready(response: Response, request: Request[Any]) -> bool:
+    """Whether a response came from further in, and not from who returned it."""
     if response is request._claimed or isinstance(response, BridgedResponse):
         return True
     exchange = request._exchange if request._started_at is not None else request.exchange

@@ -3,8 +3,16 @@
 Floor 2. They are defined elsewhere; nothing else imports them from here.
 """
 
+from lamella._headers import ParsedHost
+from lamella._headers import parse_host as parse_host_header
 from lamella._inspect import is_async_callable
 from lamella._paths import get_route_path
 from lamella.concurrency import create_collapsing_task_group
 
-__all__ = ["create_collapsing_task_group", "get_route_path", "is_async_callable"]
+__all__ = [
+    "ParsedHost",
+    "create_collapsing_task_group",
+    "get_route_path",
+    "is_async_callable",
+    "parse_host_header",
+]

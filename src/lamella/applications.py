@@ -6,7 +6,7 @@ a changed import.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from lamella._inspect import describe, is_async_callable
 from lamella.datastructures import State
@@ -23,7 +23,7 @@ from lamella.routing import Router, checked_policy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-    from typing import ParamSpec, TypeVar
+    from typing import ParamSpec
 
     from lamella.datastructures import URLPath
     from lamella.engine.service import Respond
@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     _D = TypeVar("_D", bound=DispatchFunction)
 
-__all__ = ["Lamella", "Starlette"]
+__all__ = ["AppType", "Lamella", "Starlette"]
+
+AppType = TypeVar("AppType", bound="Lamella")
 
 
 class Lamella(Service):

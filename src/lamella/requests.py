@@ -182,6 +182,16 @@ class Request(HTTPConnection[StateT]):
             self._given_feed = Feed(self.inbound, None, shared=True)
         return self._given_feed
 
+    def rewind(self) -> None:
+        """Have ``receive`` begin again with a body that was read whole: the endpoint begins."""
+        if self._given_inbound is not None and self._given_inbound.body is not None:
+            self._given_feed = Feed(self._given_inbound, None, shared=True, replays=True)
+
+    def _has_it(self) -> None:
+        """The endpoint has the body by other means: ``receive`` goes on behind it."""
+        if self._given_feed is not None:
+            self._given_feed.replays = False
+
     @property
     def receive(self) -> Receive:
         """The ASGI ``receive`` of this request, going on where the body stands."""
@@ -219,6 +229,7 @@ class Request(HTTPConnection[StateT]):
         """
         inbound = self.inbound
         if inbound.body is not None:
+            self._has_it()
             yield inbound.body
             yield b""
             return
@@ -238,6 +249,7 @@ class Request(HTTPConnection[StateT]):
             ClientDisconnect: the client left before the last byte.
             BodyConsumedError: a part of the body was streamed away before.
         """
+        self._has_it()
         return await self.inbound.read()
 
     async def json(self) -> Any:

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from lamella.datastructures import URL
     from lamella.types import Receive, Scope, Send
 
-__all__ = ["Jinja2Templates"]
+__all__ = ["Jinja2Templates", "pass_context"]
+
+pass_context = jinja2.pass_context
 
 _DEBUG: Final = "http.response.debug"
 _Directory = str | PathLike[str]
@@ -179,7 +181,7 @@ class Jinja2Templates:
         return _TemplateResponse(template, complete, status_code, headers, media_type, background)
 
 
-@jinja2.pass_context
+@pass_context
 def _url_for(context: jinja2.runtime.Context, name: str, /, **path_params: Any) -> URL:
     """`url_for` of templates."""
     if "request" not in context:

@@ -83,9 +83,7 @@ def test_same_body_for_each_that_reads_it(before, inside, after):
             return response
 
         layer = fw.Middleware(fw.BaseHTTPMiddleware, dispatch=dispatch)
-        app = fw.Starlette(
-            routes=[fw.Route("/", endpoint, methods=["POST"])], middleware=[layer]
-        )
+        app = fw.Starlette(routes=[fw.Route("/", endpoint, methods=["POST"])], middleware=[layer])
         reply = asyncio.run(exchange(app, http_scope(method="POST"), INCOMING))
         return seen, reply.seen()
 

@@ -30,14 +30,14 @@ The rules, and the file that keeps each:
    its position, the disconnect, and whoever waits for it.
 4. *One edge* (``edge.py``). Only the outermost service face sends. Order: stack, send, callbacks
    of ``after_response``, background tasks. A client that left is a quiet outcome.
-5. *The bridge* (``bridge.py``). A foreign app below a dispatch layer runs in one task of its own, in
-   a copy of the caller's context from which changes are brought back (``contexts.py``): what a
+5. *The bridge* (``bridge.py``). A foreign app below a dispatch layer runs in one task of its own,
+   in a copy of the caller's context from which changes are brought back (``contexts.py``): what a
    layer resets when ``call_next`` has returned, the rest of the app still sees. At most one body
    message waits between the two. With no dispatch layer outside it, it is called straight, on the
    edge's own ``send``: no task.
 6. *Errors pass as they are*. No exception groups, no swallowed causes.
 7. *Streams are pulled* (``interrupt.py`` stops them). Never read ahead; closed at once, in the task
-   that ran them, whatever ends them. They and background tasks keep the ContextVars they began with.
+   that ran them, whatever ends them. They and background tasks keep the ContextVars of their start.
    One lazy watcher an exchange tells of a client that left.
 8. *Responses stay what they are*: ``call_next`` returns the endpoint's own object.
 9. *The native path uses no primitive of an event loop*: no task, lock or queue. The rest asks

@@ -402,6 +402,7 @@ class Feed:
         reader: who reads, for errors: None for the request's own.
         shared: whether a Request made of this feed shares the inbound: so for a request's own
             ``receive``, not for a foreign app's, which may be told to end alone.
+        replays: whether a shared one gives a body again that was read whole.
     """
 
     __slots__ = (
@@ -412,13 +413,17 @@ class Feed:
         "exhausted",
         "heard",
         "reader",
+        "replays",
         "shared",
     )
 
-    def __init__(self, source: HasInbound, reader: object, *, shared: bool = False) -> None:
+    def __init__(
+        self, source: HasInbound, reader: object, *, shared: bool = False, replays: bool = False
+    ) -> None:
         self._source = source
         self.reader = reader
         self.shared = shared
+        self.replays = replays or not shared
         self.ended = False
         self.exhausted = False
         self.heard = False
@@ -440,7 +445,7 @@ class Feed:
         if not self._reads:
             inbound.claim(sys._getframe(1).f_code if self.shared else None)
             self._reads = True
-        if self.shared and inbound.consumed:
+        if inbound.consumed and not self.replays:
             self.exhausted = True
         if not self.ended and not self.exhausted:
             try:

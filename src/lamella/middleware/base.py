@@ -14,9 +14,7 @@ from lamella._inspect import describe, is_async_callable
 from lamella._outcomes import (
     answer,
     handlers_in,
-    hold,
     http_exception,
-    is_taken_over,
     taken_over,
 )
 from lamella.engine.bridge import Bridge
@@ -96,10 +94,7 @@ class BaseHTTPMiddleware(Layer):
                 response = await answer(handler, request, exc)
         if not isinstance(response, Response):
             return await self._accepted(response, request)
-        if not is_taken_over(response, request):
-            return await taken_over(response, request)
-        hold(response, request)
-        return response
+        return await taken_over(response, request)
 
     def _handler(self, request: Request[Any], exc: Exception) -> ExceptionHandler | None:
         """The handler for an exception raised in this layer, of the application it belongs to."""

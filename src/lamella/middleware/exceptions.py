@@ -83,7 +83,7 @@ class ExceptionMiddleware(Layer):
         handler = self.registered(exc)
         if handler is None and self.server_error is not None:
             exchange = request.exchange
-            if exchange is None or not exchange.explains(exc):
+            if exchange is None or (exchange.status is None and not exchange.explains(exc)):
                 return self.server_error
         return handler
 
