@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run storm test check bench format coverage lock clean
+.PHONY: help run storm test check bench format coverage differences lock clean
 SHELL := /bin/sh
 
 ifdef PYTHON
@@ -29,7 +29,7 @@ export PYRIGHT_PYTHON_GLOBAL_NODE = off
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 run: $(ready)/example ## start the example shop; Ctrl-C stops it
 	@$(python) -m examples.shop $(ARGS)
@@ -57,6 +57,9 @@ format: $(ready)/check ## rewrite the code in the project's format
 coverage: $(ready)/test ## run the test suite and show the lines it misses
 	@$(python) -m coverage run -m pytest $(ARGS)
 	@$(python) -m coverage report
+
+differences: $(ready)/base ## write docs/differences.md from its table in tests/parity/differences/
+	@$(python) -m tests.parity.differences
 
 lock: $(ready)/base ## write constraints.txt anew, from what the package index offers today
 	@$(python) scripts/lock.py

@@ -124,6 +124,47 @@ assert "lamella.applications" not in sys.modules
 """)
 
 
+def test_a_module_need_not_be_imported_by_who_uses_it():
+    """With Starlette it is enough that another of its modules did, or another package."""
+    run_installed("""
+import starlette
+assert 200 == starlette.status.HTTP_200_OK and "lamella.applications" not in sys.modules
+for name in ("graphql", "nothing", "__wrapped__", "HTTP_200_OK"):
+    assert not hasattr(starlette, name), name
+assert starlette.routing is sys.modules["lamella.routing"]
+""")
+
+
+def test_a_module_whose_package_is_absent_is_no_attribute():
+    """hasattr() is asked by packages that can do without; an import says what is missing."""
+    run_installed("""
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name == "jinja2":
+            raise ModuleNotFoundError("absent", name=name)
+sys.meta_path.insert(0, Absent())
+import starlette
+assert not hasattr(starlette, "templating")
+try:
+    from starlette import templating
+except ImportError as exc:
+    assert "lamella[templates]" in str(exc)
+else:
+    raise SystemExit("imported")
+""")
+
+
+def test_names_are_found_where_starlette_imports_them():
+    """As `from starlette.applications import Request`; without it the module is clean."""
+    run_installed("""
+import lamella.applications
+assert not hasattr(lamella.applications, "Request")
+from starlette.applications import Request
+import starlette.requests
+assert Request is starlette.requests.Request is lamella.applications.Request
+""")
+
+
 def test_names_can_be_patched_by_their_path():
     """FastAPI's tests patch `starlette.responses.json.dumps` by that string."""
     run_installed("""
@@ -223,7 +264,7 @@ def test_a_module_of_starlette_that_lamella_lacks_says_so(monkeypatch):
     with pytest.raises(
         ModuleNotFoundError, match=r"lamella .* no module for 'starlette.novelty'"
     ) as caught:
-        _as_starlette._Finder().find_spec("starlette.novelty", None)
+        _as_starlette._Finder().find_spec("starlette.novelty", [])
     assert "starlette.novelty" == caught.value.name
 
 

@@ -154,6 +154,61 @@ async def test_class_is_entered_natively_below_dispatch_layers():
     assert "bridged" not in explain(app.routes[0].app)
 
 
+async def test_class_takes_no_more_of_a_request_than_it_asks_for():
+    """Whatever it holds of the body and of the exchange would be made for each request."""
+    seen = []
+
+    class Plain(HTTPEndpoint):
+        async def get(self, request):
+            seen.append((request._given_inbound, request._exchange))
+            return PlainTextResponse("")
+
+        async def post(self, request):
+            message = await self.receive()
+            await self.send({"type": "http.response.debug", "info": {}})
+            return PlainTextResponse(message["body"])
+
+    app = Lamella(routes=[Route("/", Plain)])
+    await request(app, "/")
+    assert [(None, None)] == seen
+    reply = await request(app, "/", "POST", body=b"body")
+    assert (["http.response.debug", "http.response.start"], b"body") == (
+        [message["type"] for message in reply.messages[:2]],
+        reply.body,
+    )
+
+
+@pytest.mark.parametrize("made", ["__init__", "__new__"])
+async def test_class_that_is_made_in_its_own_way_gets_all(made):
+    """Scope, `receive` and `send`, as Starlette gives them."""
+    seen = []
+
+    def noted(self, *given):
+        seen.append(len(given))
+        return object.__new__(self) if made == "__new__" else HTTPEndpoint.__init__(self, *given)
+
+    async def get(self, request):
+        return PlainTextResponse("ok")
+
+    app = Lamella(routes=[Route("/", type("Own", (HTTPEndpoint,), {made: noted, "get": get}))])
+    assert ("ok", [3]) == ((await request(app, "/")).text, seen)
+
+
+async def test_method_may_be_any_callable():
+    """One that cannot be looked up by its value, too."""
+
+    class Answers:
+        __hash__ = None
+
+        async def __call__(self, request):
+            return PlainTextResponse(request.method)
+
+    class Things(HTTPEndpoint):
+        get = Answers()
+
+    assert "GET" == (await request(Lamella(routes=[Route("/", Things)]), "/")).text
+
+
 @pytest.mark.parametrize("own", ["dispatch", "await", "metaclass"])
 async def test_class_that_serves_by_itself_is_called_by_its_asgi_face(own):
     """What it overrides has to run."""

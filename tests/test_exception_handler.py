@@ -473,14 +473,25 @@ async def test_connection_that_breaks_under_a_raw_app_is_no_error():
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.send", "text": "x"})
 
+    def missing(message=None):
+        raise FileNotFoundError(2, "no such file")
+
     async def misses(scope, receive, send):
         await send({"type": "websocket.accept"})
-        raise FileNotFoundError("no such file")
+        missing()
+
+    def logging(app):
+        async def layer(scope, receive, send):
+            await app(scope, receive, missing)
+
+        return layer
 
     for step in range(2):
         await leave_at(Lamella(routes=[Mount("/", app=raw)]), step)
     with pytest.raises(FileNotFoundError):
         await leave_at(Lamella(routes=[Mount("/", app=misses)]), 2)
+    with pytest.raises(FileNotFoundError):
+        await leave_at(Lamella(routes=[Mount("/", app=raw)], middleware=[Middleware(logging)]), 2)
 
 
 async def test_nothing_is_sent_to_a_client_that_left_before_the_answer():

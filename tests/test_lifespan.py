@@ -13,7 +13,7 @@ from lamella.applications import Lamella
 from lamella.exceptions import StackError
 from lamella.middleware import Middleware
 from lamella.responses import PlainTextResponse
-from lamella.routing import Host, Mount, Route, Router, WebSocketRoute
+from lamella.routing import Host, Mount, Route, Router, WebSocketRoute, _DefaultLifespan
 from tests.loops import spawn
 from tests.parity.drive import http_scope, live, request, websocket_scope
 
@@ -701,3 +701,24 @@ async def test_exception_inside_a_lifespan_context_reaches_it():
     async with Router(lifespan=lifespan).lifespan_context(None):
         raise Lost
     assert 1 == len(seen)
+
+
+# -- by Starlette's private name -------------------------------------------------------------------
+
+
+async def test_router_without_a_lifespan_is_told_by_the_name_that_packages_look_for():
+    """An ORM puts its lifespan in the place of none, or around what is there."""
+
+    for kind in (Router, Lamella):
+        bare, given = kind(), kind(lifespan=noted([], "own"))
+        contexts = [getattr(app, "router", app).lifespan_context for app in (bare, given)]
+        assert [True, False] == [isinstance(context, _DefaultLifespan) for context in contexts]
+
+
+async def test_lifespan_may_be_taken_from_an_application():
+    """As tests do with the application of a program."""
+    log = []
+    app = application(log, "own")
+    app.router.lifespan_context = _DefaultLifespan(app.router)
+    reply = await live(app)
+    assert ([], None, 2) == (log, reply.error, len(reply.messages))

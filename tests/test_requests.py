@@ -65,6 +65,21 @@ def incoming(*chunks, disconnect=False):
     return receive
 
 
+def messages_of(app, body):
+    """What an app sends for a body after which the client leaves at once."""
+    messages = [{"type": "http.request", "body": body}, {"type": "http.disconnect"}]
+    sent = []
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(app(scope_of(), receive, send))
+    return sent
+
+
 def both(look, *scopes):
     """Look at a request of both frameworks: theirs, ours; an error by its class and text."""
     results = []
@@ -388,6 +403,57 @@ def test_request_of_the_same_scope_and_receive_shares_the_body():
     assert [b"abcdef"] * 2 == asyncio.run(main())
 
 
+@pytest.mark.parametrize("reads", [read_body, read_stream])
+@pytest.mark.parametrize("own_request", [False, True])
+def test_response_may_listen_after_the_body_was_read(own_request, reads):
+    """As those of event sources do; the client's leaving is all that it wants to know."""
+    heard = []
+
+    class Listening(PlainTextResponse):
+        async def __call__(self, scope, receive, send):
+            heard.append(await receive())
+            await super().__call__(scope, receive, send)
+
+    async def endpoint(request):
+        await reads(request)
+        return Listening("ok")
+
+    async def app(scope, receive, send):
+        request = Request(scope, receive, send)
+        await (await endpoint(request))(scope, receive, send)
+
+    async def layer(request, call_next):
+        return await call_next(request)
+
+    for layers in ([], [layer]):
+        route = Mount("/", app) if own_request else Route("/a/b", endpoint, methods=["POST"])
+        reply = messages_of(Lamella(routes=[route], middleware=layers), b"abc")
+        assert b"ok" == reply[1]["body"]
+    assert [{"type": "http.disconnect"}] * 2 == heard
+
+
+@pytest.mark.parametrize("own_request", [False, True])
+def test_another_function_may_wait_for_the_disconnect_after_the_body_was_streamed(own_request):
+    """What watches for it in a task of its own has read nothing itself."""
+    heard = []
+
+    async def watch(request):
+        heard.append(await request.receive())
+
+    async def endpoint(request):
+        await read_stream(request)
+        await watch(request)
+        return PlainTextResponse()
+
+    async def app(scope, receive, send):
+        request = Request(scope, receive, send)
+        await (await endpoint(request))(scope, receive, send)
+
+    route = Mount("/", app) if own_request else Route("/a/b", endpoint, methods=["POST"])
+    messages_of(Lamella(routes=[route]), b"abc")
+    assert [{"type": "http.disconnect"}] == heard
+
+
 @pytest.mark.parametrize("reads", [None, read_body, read_stream])
 @pytest.mark.parametrize("in_a_layer", [False, True])
 def test_receive_of_an_endpoint_begins_with_a_body_that_a_layer_read(in_a_layer, reads):
@@ -408,16 +474,8 @@ def test_receive_of_an_endpoint_begins_with_a_body_that_a_layer_read(in_a_layer,
             seen.append(message.get("body", message["type"]))
         return PlainTextResponse()
 
-    messages = [{"type": "http.request", "body": b"abc"}, {"type": "http.disconnect"}]
-
-    async def receive():
-        return messages.pop(0)
-
-    async def send(message):
-        """Nobody is there any more."""
-
     app = Lamella(routes=[Route("/a/b", endpoint, methods=["POST"])], middleware=[layer])
-    asyncio.run(app(scope_of(), receive, send))
+    messages_of(app, b"abc")
     assert [*([] if reads else [b"abc"]), "http.disconnect"] == seen
 
 
@@ -733,7 +791,7 @@ def test_body_after_a_multipart_form_is_an_error_that_names_the_reader():
         body = multipart_of(("a", "1"))
         request = Request(scope_of([("content-type", MULTIPART)]), incoming(body[:9], body[9:]))
         form = await reads_the_form(request)
-        for read in (request.body, request.json, anext_of(request.stream), request.receive):
+        for read in (request.body, request.json, anext_of(request.stream)):
             with pytest.raises(BodyConsumedError, match="reads_the_form.*test_requests.py"):
                 await read()
         with pytest.raises(BodyConsumedError, match="reads_the_form"):
@@ -953,7 +1011,7 @@ def test_files_of_a_form_are_closed_when_the_exchange_is_over(how):
     app = Lamella(routes=[Route("/a/b", endpoint, methods=["POST"])], middleware=middleware)
     body = multipart_of(("f", b"content"))
     sent = asyncio.run(serve(app, scope_of([("content-type", MULTIPART)]), body))
-    assert 418 if how == "fails" else 200 == sent[0]["status"]
+    assert (418 if how == "fails" else 200) == sent[0]["status"]
     assert [True] * (2 if how == "retries" else 1) == [file.closed for file in files]
 
 

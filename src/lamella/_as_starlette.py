@@ -102,7 +102,22 @@ class _Root(Loader):
     def exec_module(self, module: ModuleType) -> None:
         module.__doc__ = "Starlette's names, provided by lamella."
         module.__file__ = sys.modules[_OURS].__file__
-        vars(module).update({"__version__": STARLETTE_VERSION, _MARK: _OURS})
+        names = {"__version__": STARLETTE_VERSION, _MARK: _OURS, "__getattr__": _submodule}
+        vars(module).update(names)
+
+
+def _submodule(name: str) -> ModuleType:
+    """A module below ``starlette`` that a program does not import, since another one did.
+
+    Which those are would differ, as lamella's modules import others than Starlette's.
+    """
+    missing = f"module 'starlette' has no attribute {name!r}"
+    if f"starlette.{name}" not in STARLETTE_MODULES:
+        raise AttributeError(missing)
+    try:
+        return import_module(f"starlette.{name}")
+    except ImportError as exc:
+        raise AttributeError(missing) from exc
 
 
 class _Alias(Loader):

@@ -65,6 +65,8 @@ class HTTPConnection(Mapping[str, Any], Generic[StateT]):
         receive: not used; for Starlette's signature.
     """
 
+    __module__ = "lamella.requests"  # where it is found
+
     def __init__(self, scope: Scope, receive: Receive | None = None) -> None:
         if scope["type"] not in ("http", "websocket"):
             raise UsageError(

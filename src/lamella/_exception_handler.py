@@ -12,7 +12,7 @@ from lamella._handshake import close_code, close_message, may_deny
 from lamella._inspect import describe
 from lamella._outcomes import answer, handlers_in, run_handler
 from lamella.concurrency import run_in_threadpool
-from lamella.engine.exchange import SendError
+from lamella.engine.exchange import SendError, says_gone
 from lamella.exceptions import (
     ClientDisconnect,
     HTTPException,
@@ -146,8 +146,10 @@ class _Session:
             try:
                 await send(message)
             except OSError as exc:
+                if not says_gone(exc):
+                    raise
                 websocket.application_state = WebSocketState.DISCONNECTED
-                raise SendError(*exc.args) from exc  # so that it is not taken for another
+                raise SendError(*exc.args) from exc
 
         return observed_receive, observed_send
 

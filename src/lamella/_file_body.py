@@ -59,8 +59,7 @@ async def file_pieces(
     if plan.part_header is None and end - start <= chunk_size:
         yield await anyio.to_thread.run_sync(_read_at_once, path, start, end - start, found)
         return
-    with anyio.CancelScope(shield=True):  # or a file could be opened that nobody gets
-        file = await anyio.open_file(path, mode="rb")
+    file = await _opened(path)
     try:
         _check_same(path, file.wrapped, found)
         for start, end in plan.ranges:
@@ -92,8 +91,7 @@ async def message_pieces(message: Message) -> AsyncGenerator[bytes, None]:
         if message.get("body"):
             yield message["body"]
     elif kind == "http.response.pathsend":
-        with anyio.CancelScope(shield=True):  # as above
-            file = await anyio.open_file(message["path"], mode="rb")
+        file = await _opened(message["path"])
         try:
             while piece := await file.read(_CHUNK):
                 yield piece
@@ -121,6 +119,12 @@ async def _zerocopy_pieces(message: Message) -> AsyncGenerator[bytes, None]:
             return
         left = None if left is None else left - len(piece)
         yield piece
+
+
+async def _opened(path: str | os.PathLike[str]) -> anyio.AsyncFile[bytes]:
+    with anyio.CancelScope(shield=True):  # or a file could be opened that nobody gets
+        return await anyio.open_file(path, mode="rb")
+    raise RuntimeError("A scope that is never cancelled has ended its block.")  # for type checkers
 
 
 def _read_at_once(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from lamella.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
-__all__ = ["LifespanContext", "lifespan_context", "serve_lifespan"]
+__all__ = ["LifespanContext", "NoLifespan", "lifespan_context", "serve_lifespan"]
 
 _DEEPEST: Final = 100  # layers around a mounted application
 _errors = logging.getLogger("lamella.error")
@@ -54,6 +54,16 @@ class LifespanContext:
     def __call__(self, app: Any) -> AbstractAsyncContextManager[Any]:
         """The context manager for an application."""
         return _Noted(self.router, self.context(app))
+
+
+class NoLifespan(LifespanContext):
+    """The lifespan of a router that was given none.
+
+    ``routing`` has it under Starlette's private name, by which programs ask for it and set it.
+    """
+
+    def __init__(self, router: object) -> None:
+        super().__init__(router, _no_lifespan)
 
 
 class _Noted(AbstractAsyncContextManager[Any]):
@@ -343,8 +353,6 @@ def lifespan_context(lifespan: Any) -> Lifespan[Any]:
     Raises:
         StackError: something else.
     """
-    if lifespan is None:
-        return _no_lifespan
     if inspect.isasyncgenfunction(lifespan):
         return asynccontextmanager(lifespan)
     if inspect.isgeneratorfunction(lifespan):

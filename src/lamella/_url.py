@@ -48,6 +48,9 @@ class Address(NamedTuple):
     port: int
 
 
+Address.__module__ = "lamella.datastructures"  # where it is found
+
+
 def decode_query(raw: bytes) -> str:
     """Give a query string as text, whatever bytes a client sent; never raises.
 
@@ -94,6 +97,8 @@ class URL:
 
     Source: as Starlette 1.10, which leaves control characters and raises for a query not in UTF-8.
     """
+
+    __module__ = "lamella.datastructures"  # where it is found
 
     def __init__(self, url: str = "", scope: Scope | None = None, **components: Any) -> None:
         if bool(url) + (scope is not None) + bool(components) > 1:
@@ -249,6 +254,8 @@ class URLPath(str):  # noqa: SLOT000 - users may set attributes, as on Starlette
 
     Source: as Starlette 1.10.
     """
+
+    __module__ = "lamella.datastructures"  # where it is found
 
     protocol: Literal["http", "websocket", ""]
     host: str

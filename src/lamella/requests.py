@@ -94,6 +94,7 @@ class Request(HTTPConnection[StateT]):
     """
 
     _given_inbound: Inbound | None = None
+    _body_limit: tuple[int, int] | None = None
     _given_feed: Feed | None = None
     _exchange: Exchange | None = None
     # When the edge made this request, by `time.perf_counter`; None for one made by hand.
@@ -135,7 +136,10 @@ class Request(HTTPConnection[StateT]):
 
     @property
     def _send(self) -> Send:
-        exchange = None if self._started_at is None else self.exchange
+        if self._started_at is None:
+            around = self._around if self._raw_send is empty_send else None
+            return self._raw_send if around is None else around._send
+        exchange = self.exchange
         return self._raw_send if exchange is None else exchange.send
 
     @property
@@ -150,7 +154,27 @@ class Request(HTTPConnection[StateT]):
         """The one owner of this request's ``receive``."""
         if self._given_inbound is None:
             self._given_inbound = self._own(self._raw_receive, self._feed_around())
+            if self._body_limit is not None:
+                self.limit_body(*self._body_limit)
         return self._given_inbound
+
+    def limit_body(self, size: int, announced: int) -> None:
+        """Accept so many bytes of body at most, of a request that announced so many.
+
+        PERF: kept for the inbound, which most requests without a body never need.
+        """
+        self._body_limit = size, announced
+        inbound = self._given_inbound
+        if inbound is not None:
+            inbound.limit, inbound.content_length = size, announced
+
+    @property
+    def exceeds_body_limit(self) -> bool:
+        """Whether it announced more, or sent more, than ``limit_body`` allows."""
+        if self._given_inbound is not None:
+            return self._given_inbound.exceeds_limit
+        size, announced = self._body_limit or (0, 0)
+        return announced > size
 
     def _feed_around(self) -> Feed | None:
         """What the ``receive`` of this request draws from, if foreign code stands in between."""
@@ -183,14 +207,21 @@ class Request(HTTPConnection[StateT]):
         return self._given_feed
 
     def rewind(self) -> None:
-        """Have ``receive`` begin again with a body that was read whole: the endpoint begins."""
+        """Have ``receive`` begin anew, with a body that was read whole: the endpoint begins."""
+        self._given_feed = None
         if self._given_inbound is not None and self._given_inbound.body is not None:
-            self._given_feed = Feed(self._given_inbound, None, shared=True, replays=True)
+            self.feed.replays = True
 
-    def _has_it(self) -> None:
-        """The endpoint has the body by other means: ``receive`` goes on behind it."""
-        if self._given_feed is not None:
-            self._given_feed.replays = False
+    def _pass_over(self) -> None:
+        """Have ``receive`` go on behind what the endpoint reads of the body by other means."""
+        if self._passages % 2 or self._started_at is None:
+            self.feed.replays = self.feed.claims = False
+
+    @property
+    def listen(self) -> Receive:
+        """The ASGI ``receive`` for a response: it goes on behind whatever was read of the body."""
+        self.feed.replays = self.feed.claims = False
+        return self.feed.receive
 
     @property
     def receive(self) -> Receive:
@@ -229,13 +260,14 @@ class Request(HTTPConnection[StateT]):
         """
         inbound = self.inbound
         if inbound.body is not None:
-            self._has_it()
+            self._pass_over()
             yield inbound.body
             yield b""
             return
         caller = _reader(sys._getframe(1))
         # It may go on where it stopped, but a second run of an endpoint begins anew.
         inbound.claim(caller.f_code if self._streamed_at == self._passages else None)
+        self._pass_over()
         self._streamed_at = self._passages
         reader = Reader(caller.f_code, caller.f_lineno)
         while (chunk := await inbound.take(reader)) is not None:
@@ -249,7 +281,8 @@ class Request(HTTPConnection[StateT]):
             ClientDisconnect: the client left before the last byte.
             BodyConsumedError: a part of the body was streamed away before.
         """
-        self._has_it()
+        if self._given_feed is not None:
+            self._given_feed.replays = False
         return await self.inbound.read()
 
     async def json(self) -> Any:

@@ -21,7 +21,7 @@ from lamella._endpoint import (
 from lamella._finder import RouteFinder
 from lamella._host import Host
 from lamella._inspect import describe
-from lamella._lifespan import LifespanContext, lifespan_context, serve_lifespan
+from lamella._lifespan import LifespanContext, NoLifespan, lifespan_context, serve_lifespan
 from lamella._paths import (
     PARAM_FORMAT_REGEX,
     PARAM_REGEX,
@@ -77,6 +77,9 @@ __all__ = [
     "request_response",
     "websocket_session",
 ]
+
+# Starlette's private name, by which packages and tests ask for a router without a lifespan.
+_DefaultLifespan = NoLifespan
 
 # PERF: an enum's member is looked up through its metaclass, a global is not.
 _NONE = Match.NONE
@@ -404,7 +407,8 @@ class Router(RouteFinder):
     ) -> None:
         _check_duplicates(routes or ())
         super().__init__(routes or (), redirect_slashes, default, checked_policy(on_disconnect))
-        self.lifespan_context = lifespan_context(lifespan)
+        given = NoLifespan(self) if lifespan is None else lifespan_context(lifespan)
+        self.lifespan_context = given
         self.middleware_stack: ASGIApp = wrapped(self.app, middleware, max_body_size, "Router")
 
     # -- the faces -----------------------------------------------------------------------------
@@ -445,7 +449,8 @@ class Router(RouteFinder):
 
     @lifespan_context.setter
     def lifespan_context(self, context: Lifespan[Any]) -> None:
-        self._lifespan_context: Lifespan[Any] = LifespanContext(self, context)
+        kept = context if isinstance(context, NoLifespan) else LifespanContext(self, context)
+        self._lifespan_context: Lifespan[Any] = kept
 
     async def lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the lifespan, this router's and then those of what is mounted in it."""

@@ -143,6 +143,15 @@ def test_a_name_in_wide_use_is_always_there(name):
     assert hasattr(importlib.import_module(f"lamella.{module}"), name)
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_a_class_says_that_it_is_of_a_public_module(module):
+    """Pickles keep that name, and what they were made of may move to another private module."""
+    values = vars(importlib.import_module(f"lamella.{module}"))
+    ours = [values.get(name) for name in surface(module)[0]]
+    homes = {cls.__module__ for cls in ours if inspect.isclass(cls)}
+    assert [] == [home for home in homes if "._" in home]
+
+
 def test_every_member_of_every_class_is_there():
     """Methods, properties and class attributes; subclasses lean on them."""
     missing = [

@@ -11,7 +11,7 @@ from lamella.authentication import (
     AuthenticationError,
     SimpleUser,
 )
-from lamella.exceptions import StackError, UsageError
+from lamella.exceptions import HTTPException, NoResponseError, StackError, UsageError
 from lamella.middleware import Middleware
 from lamella.middleware.authentication import AuthenticationMiddleware
 from lamella.middleware.base import BaseHTTPMiddleware
@@ -110,6 +110,34 @@ def test_other_error_of_the_backend_is_an_unhandled_one():
     assert (500, LookupError) == (reply.status, type(reply.error))
 
 
+async def passes(request, call_next):
+    return await call_next(request)
+
+
+@pytest.mark.parametrize("outside", [[], [passes]])
+@pytest.mark.parametrize("by", ["backend", "on_error"])
+def test_http_exception_is_answered(by, outside):
+    """With its status, as one of a dispatch layer, and by the handlers of the application."""
+
+    class Raises(AuthenticationBackend):
+        async def authenticate(self, conn):
+            raise HTTPException(401, "who") if by == "backend" else AuthenticationError("wrong")
+
+    def on_error(conn, exc):
+        raise HTTPException(401, "who")
+
+    app = app_of(backend=Raises(), on_error=on_error)
+    for layer in outside:
+        app.middleware(layer)
+    reply = ask(app)
+    assert (401, "who", None) == (reply.status, reply.text, reply.error)
+    app = app_of(backend=Raises(), on_error=on_error)
+    app.add_exception_handler(401, lambda request, exc: PlainTextResponse("handled", 402))
+    assert (402, "handled") == (ask(app).status, ask(app).text)
+    reply = ask(AuthenticationMiddleware(foreign, Raises(), on_error))
+    assert (401, "who", None) == (reply.status, reply.text, reply.error)
+
+
 def test_backend_is_asked_once_for_each_request():
     """And not for the lifespan."""
     asked = []
@@ -193,6 +221,27 @@ def test_async_on_error_is_refused_when_the_stack_is_built():
 
     with pytest.raises(StackError, match=r"on_error.*plain function.*on_error"):
         AuthenticationMiddleware(foreign, Token(), on_error)
+
+
+def test_on_error_that_returns_no_response_is_named():
+    """It is likely that a `return` is missing."""
+
+    def on_error(conn, exc):
+        """Forget to return."""
+
+    reply = ask(app_of(on_error=on_error), **asking("bad"))
+    assert (500, NoResponseError) == (reply.status, type(reply.error))
+    assert "on_error" in str(reply.error)
+
+
+def test_backend_may_return_a_list():
+    """It is two things as well as a tuple."""
+
+    class Lists(AuthenticationBackend):
+        async def authenticate(self, conn):
+            return [AuthCredentials(["listed"]), SimpleUser("ada")]
+
+    assert b'["ada",["listed"]]' == ask(app_of(backend=Lists())).body
 
 
 @pytest.mark.parametrize("answer", ["ada", SimpleUser("ada"), (), (1, 2, 3), True])

@@ -8,10 +8,11 @@ import pytest
 from lamella.applications import Lamella
 from lamella.background import BackgroundTask
 from lamella.exceptions import HTTPException, StackError
-from lamella.middleware import Middleware
+from lamella.middleware import Middleware, base
 from lamella.middleware.base import BaseHTTPMiddleware, check_dispatch
+from lamella.requests import Request
 from lamella.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from lamella.routing import Route, Router
+from lamella.routing import Mount, Route, Router
 from tests.parity.drive import answer, ask, http_scope
 
 number = contextvars.ContextVar("number", default=0)
@@ -161,6 +162,21 @@ def test_context_flows_both_ways(between):
 
     answer(build(layer, endpoint, between=between))
     assert [1, 2] == seen
+
+
+def test_request_made_by_hand_has_the_send_of_the_one_around():
+    """Layers make one of scope and receive; what is inside may have more to say than a response."""
+    hint = {"type": "http.response.early_hint", "links": [b"</a>"]}
+
+    async def app(scope, receive, send):
+        await send(hint)
+        await PlainTextResponse("hello")(scope, receive, send)
+
+    async def layer(request, call_next):
+        return await call_next(Request(request.scope, request.receive))
+
+    reply = answer(Lamella(routes=[Mount("/", app=app)], middleware=[layer]))
+    assert (hint, "hello") == (reply.messages[0], reply.text)
 
 
 @ways
@@ -435,3 +451,18 @@ def test_scope_is_not_left_with_a_request_that_holds_it():
         )
     )
     assert scope["lamella.edge"] is None
+
+
+def test_request_and_response_are_what_starlettes_private_names_mean():
+    """Programs annotate and check by them what their layers are given."""
+    seen = []
+
+    async def dispatch(request, call_next):
+        response = await call_next(request)
+        seen.extend((request, response))
+        return response
+
+    answer(build(dispatch))
+    request, response = seen
+    assert isinstance(request, base._CachedRequest)
+    assert isinstance(response, base._StreamingResponse)

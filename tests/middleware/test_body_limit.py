@@ -15,7 +15,7 @@ from lamella.responses import PlainTextResponse, StreamingResponse
 from lamella.routing import Mount, Route
 
 TOO_LARGE = (413, b"Content Too Large")
-FALSE_LENGTHS = [None, b"1", b"0", b"-1", b"x", b"", b"10, 10", b"\xb2", b"1e3", b"+5", b"9" * 30]
+FALSE_LENGTHS = [None, b"1", b"0", b"-1", b"x", b"", b"10, 10", b"\xb2", b"1e3", b"+5"]
 
 
 def scope_of(length=None, path="/"):
@@ -157,12 +157,13 @@ def test_body_of_exactly_the_limit_passes(around, path, length):
     assert (200, b"1234567890") == play(app_with(10, around), *chunks, length=length, path=path)
 
 
+@pytest.mark.parametrize("length", [b"11", b"0" * 30 + b"11", b"9" * 5000])
 @pytest.mark.parametrize("path", [*READERS, *OTHERS])
 @pytest.mark.parametrize("around", AROUND)
-def test_body_announced_over_the_limit_is_413_whether_it_is_read_or_not(around, path):
+def test_body_announced_over_the_limit_is_413_whether_it_is_read_or_not(around, path, length):
     """Before a byte of it is taken; a foreign app's own answer is not sent."""
     app = app_with(10, around)
-    sent, error, taken = asyncio.run(drive(app, scope_of(b"11", path), [b"x" * 11]))
+    sent, error, taken = asyncio.run(drive(app, scope_of(length, path), [b"x" * 11]))
     assert (None, 0) == (error, taken)
     assert [413] == [message["status"] for message in sent if "status" in message]
     assert b"Content Too Large" == b"".join(message.get("body", b"") for message in sent)

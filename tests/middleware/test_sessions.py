@@ -226,11 +226,12 @@ def test_session_with_values_inside_values_is_not_sent_unless_they_changed(conte
     assert varies(reply)
 
 
-def test_plain_dict_in_the_scope_replaces_the_session():
+@pytest.mark.parametrize("kind", [dict, Session])
+def test_dict_in_the_scope_replaces_the_session(kind):
     """Some log out like this."""
 
     async def endpoint(request):
-        request.scope["session"] = {"b": 2}
+        request.scope["session"] = kind({"b": 2})
         return PlainTextResponse()
 
     reply = ask(app_of(endpoint), **sending({"a": 1}))

@@ -146,6 +146,23 @@ def test_error_after_the_first_piece_cuts_the_response_off():
     assert LookupError is type(reply.error)
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", [LookupError, SystemExit])
+async def test_error_of_the_app_passes_as_it_is(kind):
+    """In no group, whatever it is."""
+    error = kind()
+
+    def app(environ, start_response):
+        raise error
+
+    async def receive():
+        return {"type": "http.request"}
+
+    with pytest.raises(kind) as caught:
+        await WSGIMiddleware(app)(http_scope(), receive, None)
+    assert error is caught.value
+
+
 def test_iterable_is_closed():
     """In its own thread, whether it came to its end or broke."""
     ran = []

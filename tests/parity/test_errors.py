@@ -188,6 +188,45 @@ def test_same_start_of_a_debug_answer(path):
     check(f"debug {path}", *map(run, BOTH))
 
 
+def raises_alone(request):
+    raise Lost("alone")
+
+
+def raises_while_handling(request):
+    try:
+        raise Found("first")
+    except Found:
+        raise Lost("second")  # noqa: B904 - that is what is looked at
+
+
+def raises_from(request):
+    try:
+        raise Found("first")
+    except Found as exc:
+        raise Lost("second") from exc
+
+
+CHAINS = (raises_alone, raises_while_handling, raises_from)
+
+
+@pytest.mark.parametrize("endpoint", CHAINS, ids=lambda endpoint: endpoint.__name__)
+def test_same_chain_of_an_error_below_a_layer(endpoint, caplog):
+    """What the error says came before it; and what is logged of it."""
+
+    async def dispatch(request, call_next):
+        return await call_next(request)
+
+    def run(fw):
+        caplog.clear()
+        layers = [fw.Middleware(fw.BaseHTTPMiddleware, dispatch=dispatch)]
+        app = fw.Starlette(routes=[fw.Route("/", endpoint)], middleware=layers)
+        error = asyncio.run(request(app)).error
+        chain = [type(link).__name__ for link in (error, error.__context__, error.__cause__)]
+        return chain, [(record.name, record.levelname) for record in caplog.records]
+
+    check(f"chain {endpoint.__name__}", *map(run, BOTH))
+
+
 # -- lifespans -------------------------------------------------------------------------------------
 
 

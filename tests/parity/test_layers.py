@@ -1,6 +1,7 @@
 """Responses and errors through 0 to 3 layers on both: the client gets the same."""
 
 import asyncio
+from contextvars import ContextVar
 
 import pytest
 
@@ -40,7 +41,7 @@ def made(shop):
         response = shop.fw.Response(b"\x00\xff", status_code=201, media_type="image/x")
         response.set_cookie("a", "1", path="/p", httponly=True)
         response.set_cookie("b", "2", max_age=5)
-        response.delete_cookie("c")
+        response.set_cookie("c", max_age=0, expires="Thu, 01 Jan 2026 00:00:00 GMT")
         response.headers.append("vary", "accept")
         return response
 
@@ -436,3 +437,45 @@ def test_same_answer_to_other_methods(endpoint, method, stack):
     """HEAD has no body of its own making here: servers cut it."""
     name = f"methods {method} {stack_name(stack)} {endpoint.__name__}"
     check(name, *[run(fw, endpoint, stack, method) for fw in BOTH])
+
+
+# -- what else goes through layers -----------------------------------------------------------------
+
+word: ContextVar[str] = ContextVar("word", default="none")
+SETTERS = ("layer", "endpoint", "sync endpoint")
+
+
+@pytest.mark.parametrize("setter", SETTERS)
+def test_same_contextvars_around_an_endpoint(setter):
+    """What is set outside is seen inside; and what is set inside, outside?"""
+
+    def run(fw):
+        seen = []
+
+        def enters():
+            seen.append(word.get())
+            if "endpoint" in setter:
+                word.set("endpoint's")
+            return fw.PlainTextResponse()
+
+        async def endpoint(request):
+            return enters()
+
+        def sync_endpoint(request):
+            return enters()
+
+        async def dispatch(request, call_next):
+            if setter == "layer":
+                word.set("layer's")
+            response = await call_next(request)
+            seen.append(word.get())
+            return response
+
+        app = fw.Starlette(
+            routes=[fw.Route("/", sync_endpoint if "sync" in setter else endpoint)],
+            middleware=[fw.Middleware(fw.BaseHTTPMiddleware, dispatch=dispatch)],
+        )
+        asyncio.run(request(app))
+        return seen
+
+    check(f"contextvar of {setter}", *map(run, BOTH))

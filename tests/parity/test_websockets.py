@@ -78,6 +78,10 @@ def sockets(fw):
     async def denies(websocket):
         await websocket.send_denial_response(fw.PlainTextResponse("no", status_code=403))
 
+    async def responds(websocket):
+        response = fw.PlainTextResponse("no", status_code=403)
+        await response(websocket.scope, websocket.receive, websocket.send)
+
     async def reads_text(websocket):
         await websocket.accept()
         await websocket.send_text(await websocket.receive_text())

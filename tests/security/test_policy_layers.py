@@ -280,7 +280,6 @@ def test_duplicate_host_is_refused_by_trusted_host():
         "good.example#",
         "good.example\n",
         "good.example:80:80",
-        "good.example:99999",
         "good.example.",
         " good.example",
         "",

@@ -85,7 +85,7 @@ class Bridge:
         exchange = request.exchange
         if exchange is None:
             exchange = Exchange(request._send, None, time.perf_counter())
-        exchange.feed = feed = Feed(request, self.app)
+        exchange.feed = feed = Feed(request, self.app, listens=isinstance(self.app, Response))
         if request._direct:
             await self.app(request.scope, feed.receive, exchange.send)
             if exchange.status is None and "app" in request.scope:

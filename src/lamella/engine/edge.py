@@ -64,7 +64,7 @@ async def serve(respond: Respond, scope: Scope, receive: Receive, send: Send) ->
             exchange = _exchange_of(request)
             error = exchange.take(response)
             response._ends_apart = not request._direct and exchange.ends_apart
-            await response(scope, request.receive, exchange.send)
+            await response(scope, request.listen, exchange.send)
     except GeneratorExit:
         # The coroutine is thrown away: nothing may be awaited any more.
         for inbound in _exchange_of(request).inbounds:
@@ -152,10 +152,11 @@ async def _finish(
 
 
 async def _run_backgrounds(request: Request[Any], exchange: Exchange) -> list[BaseException]:
-    """Run the background tasks, once the server has had a turn to write what was sent."""
+    """Run the background tasks; below layers once the server has had a turn, as Starlette 1.10."""
     errors: list[BaseException] = []
     try:
-        await here().turn()
+        if not request._direct:
+            await here().turn()
         for background in exchange.backgrounds:
             try:
                 await background()

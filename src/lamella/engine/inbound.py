@@ -402,13 +402,18 @@ class Feed:
         reader: who reads, for errors: None for the request's own.
         shared: whether a Request made of this feed shares the inbound: so for a request's own
             ``receive``, not for a foreign app's, which may be told to end alone.
-        replays: whether a shared one gives a body again that was read whole.
+        listens: whether it is for a response, which has no business with the body.
+
+    Attributes:
+        replays: whether a body that was read whole is given again.
+        claims: whether a body that somebody else has streamed away is an error, or is passed over.
     """
 
     __slots__ = (
         "_callbacks",
         "_reads",
         "_source",
+        "claims",
         "ended",
         "exhausted",
         "heard",
@@ -418,12 +423,13 @@ class Feed:
     )
 
     def __init__(
-        self, source: HasInbound, reader: object, *, shared: bool = False, replays: bool = False
+        self, source: HasInbound, reader: object, *, shared: bool = False, listens: bool = False
     ) -> None:
         self._source = source
         self.reader = reader
         self.shared = shared
-        self.replays = replays or not shared
+        self.replays = not shared and not listens
+        self.claims = not listens
         self.ended = False
         self.exhausted = False
         self.heard = False
@@ -443,7 +449,8 @@ class Feed:
         """
         inbound = self.inbound
         if not self._reads:
-            inbound.claim(sys._getframe(1).f_code if self.shared else None)
+            if self.claims:
+                inbound.claim(sys._getframe(1).f_code if self.shared else None)
             self._reads = True
         if inbound.consumed and not self.replays:
             self.exhausted = True

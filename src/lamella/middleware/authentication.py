@@ -7,14 +7,15 @@ Floor 6. Name and behaviour as Starlette 1.10: the answer stands in the scope as
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lamella._inspect import describe, is_async_callable
-from lamella._outcomes import taken_over
+from lamella._outcomes import answer, taken_over
 from lamella.authentication import AuthCredentials, AuthenticationError, UnauthenticatedUser
 from lamella.engine.bridge import Bridge
 from lamella.engine.stack import Layer
-from lamella.exceptions import StackError, UsageError
+from lamella.exceptions import NoResponseError, StackError, UsageError
+from lamella.middleware.base import handler_around
 from lamella.requests import HTTPConnection
 from lamella.responses import PlainTextResponse, Response
 
@@ -33,8 +34,9 @@ __all__ = ["AuthenticationMiddleware"]
 class AuthenticationMiddleware(Layer):
     """Runs a backend and leaves credentials and user in the scope.
 
-    An ``AuthenticationError`` of the backend is answered, a websocket closed with 1000 (before it
-    was accepted: a 403). Other errors of the backend pass on.
+    An ``AuthenticationError`` of the backend is answered by ``on_error``, and any other exception
+    like one of a dispatch layer: an ``HTTPException`` with its status. A websocket is closed with
+    1000 (before it was accepted: a 403), and other errors pass on.
 
     Args:
         app: what is inside.
@@ -60,13 +62,13 @@ class AuthenticationMiddleware(Layer):
     async def respond(self, request: Request[Any]) -> Response:
         """The service face."""
         try:
-            await self._authenticate(request)
-        except AuthenticationError as exc:
-            response: Any = self.on_error(request, exc)
-            if isinstance(response, Response):
-                return await taken_over(response, request)
-            return await Bridge(response).run(request)  # a response of another kind: an ASGI app
-        return await self._inner(request)
+            refusal = await self._refusal(request)
+        except Exception as exc:
+            handler = handler_around(self._app, request, exc)
+            if handler is None:
+                raise
+            return await answer(handler, request, exc)
+        return await self._inner(request) if refusal is None else refusal
 
     async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Authenticate a websocket; the lifespan passes."""
@@ -80,16 +82,33 @@ class AuthenticationMiddleware(Layer):
                 return
         await self._app(scope, receive, send)
 
+    async def _refusal(self, request: Request[Any]) -> Response | None:
+        """Authenticate a request; what to answer instead of the application, or None."""
+        try:
+            await self._authenticate(request)
+        except AuthenticationError as exc:
+            response: Any = self.on_error(request, exc)
+            if isinstance(response, Response):
+                return await taken_over(response, request)
+            if not callable(response):
+                raise NoResponseError(
+                    "Expected a Response from on_error of AuthenticationMiddleware,"
+                    f" {describe(self.on_error)}, got {response!r}."
+                ) from exc
+            # A response of another kind: an ASGI app.
+            return await Bridge(cast("ASGIApp", response)).run(request)
+        return None
+
     async def _authenticate(self, conn: HTTPConnection[Any]) -> None:
-        answer: Any = await self.backend.authenticate(conn)
-        if answer is None:
-            answer = AuthCredentials(), UnauthenticatedUser()
-        if not isinstance(answer, tuple) or len(answer) != 2:  # pyright: ignore[reportUnknownArgumentType]
+        found: Any = await self.backend.authenticate(conn)
+        if found is None:
+            found = AuthCredentials(), UnauthenticatedUser()
+        if not isinstance(found, tuple | list) or len(found) != 2:  # pyright: ignore[reportUnknownArgumentType]
             raise UsageError(
                 f"Expected `authenticate` of {describe(self.backend)} to return credentials and"
-                f" user, or None, got {answer!r}."
+                f" user, or None, got {found!r}."
             )
-        conn.scope["auth"], conn.scope["user"] = answer
+        conn.scope["auth"], conn.scope["user"] = found
 
     @staticmethod
     def default_on_error(conn: HTTPConnection[Any], exc: Exception) -> Response:

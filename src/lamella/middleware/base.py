@@ -41,6 +41,11 @@ __all__ = [
 ]
 
 
+# Starlette's private names for what its layers are given. Many programs annotate or check by them;
+# here it is the request and the response themselves.
+_CachedRequest = Request
+_StreamingResponse = Response
+
 _UNANSWERED: Final = object()
 
 
@@ -88,20 +93,13 @@ class BaseHTTPMiddleware(Layer):
                 return response  # type: ignore[no-any-return]
         except Exception as exc:
             if response is _UNANSWERED:
-                handler = self._handler(request, exc)
+                handler = handler_around(self._app, request, exc)
                 if handler is None:
                     raise
                 response = await answer(handler, request, exc)
         if not isinstance(response, Response):
             return await self._accepted(response, request)
         return await taken_over(response, request)
-
-    def _handler(self, request: Request[Any], exc: Exception) -> ExceptionHandler | None:
-        """The handler for an exception raised in this layer, of the application it belongs to."""
-        handlers = _handlers_inside(self._app) or handlers_in(request.scope)
-        if handlers is not None:
-            return handlers.find(request, exc)
-        return http_exception if isinstance(exc, HTTPException) else None
 
     async def _accepted(self, response: Any, request: Request[Any]) -> Response:
         """What `dispatch` returned, if it is a response of another kind: an ASGI app."""
@@ -121,6 +119,20 @@ def check_dispatch(dispatch: Any) -> None:
             f"Expected `async def dispatch(request, call_next)`, got {describe(dispatch)}, which is"
             " not async; write `async def` and `await call_next(request)`."
         )
+
+
+def handler_around(app: object, request: Request[Any], exc: Exception) -> ExceptionHandler | None:
+    """The handler for an exception raised in a layer, of the application that it belongs to.
+
+    Args:
+        app: what is inside the layer.
+        request: the request that the layer answers.
+        exc: what was raised.
+    """
+    handlers = _handlers_inside(app) or handlers_in(request.scope)
+    if handlers is not None:
+        return handlers.find(request, exc)
+    return http_exception if isinstance(exc, HTTPException) else None
 
 
 def _handlers_inside(app: object) -> Handlers | None:

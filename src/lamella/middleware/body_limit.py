@@ -6,8 +6,10 @@ come, so a missing or false ``Content-Length`` changes nothing. The innermost li
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
+from lamella._headers import values_in
 from lamella._outcomes import hold
 from lamella.engine.edge import Sent
 from lamella.engine.stack import Layer
@@ -15,16 +17,18 @@ from lamella.exceptions import BodyTooLargeError
 from lamella.responses import PlainTextResponse
 
 if TYPE_CHECKING:
-    from lamella.engine.inbound import Inbound
     from lamella.requests import Request
     from lamella.responses import Response
-    from lamella.types import ASGIApp
+    from lamella.types import ASGIApp, Scope
 
 __all__ = ["MAX_BODY_SIZE_SCOPE_KEY", "RequestBodyLimitMiddleware", "RequestBodyLimitResponder"]
 
 MAX_BODY_SIZE_SCOPE_KEY: Final = "lamella.max_body_size"
 """The scope key of the limit in force, in bytes."""
 
+
+_is_length: Final = re.compile("[0-9]+").fullmatch
+_MOST_DIGITS: Final = 19  # more than any limit has, and few enough to be a number at once
 
 # What software on top looks for, by the names that Starlette 1.10 has.
 _RequestBodyTooLarge = BodyTooLargeError
@@ -51,25 +55,23 @@ class RequestBodyLimitMiddleware(Layer):
         scope = request.scope
         limit_around = scope.get(MAX_BODY_SIZE_SCOPE_KEY)
         scope[MAX_BODY_SIZE_SCOPE_KEY] = self.max_body_size
-        inbound = request.inbound
-        _put_in_force(inbound, self.max_body_size)
-        inbound.content_length = _content_length(request)
-        if inbound.exceeds_limit:
+        _put_in_force(request, self.max_body_size)
+        if request.exceeds_body_limit:
             request._direct = False  # a foreign app's response is not to be sent
         try:
             response = await self._inner(request)
         except BodyTooLargeError:
-            if not inbound.exceeds_limit or _has_started(request):
+            if not request.exceeds_body_limit or _has_started(request):
                 raise
             return _too_large()
         finally:
             if limit_around is None:
-                del scope[MAX_BODY_SIZE_SCOPE_KEY]
+                scope.pop(MAX_BODY_SIZE_SCOPE_KEY, None)
             else:
                 scope[MAX_BODY_SIZE_SCOPE_KEY] = limit_around
-        if not inbound.exceeds_limit or isinstance(response, Sent) or response.status_code == 413:
+        if not request.exceeds_body_limit or isinstance(response, Sent):
             return response
-        if response.exception is not None:
+        if response.status_code == 413 or response.exception is not None:
             return response
         hold(response, request)
         return _too_large()
@@ -79,15 +81,15 @@ class RequestBodyLimitMiddleware(Layer):
 RequestBodyLimitResponder = RequestBodyLimitMiddleware
 
 
-def _put_in_force(inbound: Inbound, max_body_size: int) -> None:
+def _put_in_force(request: Request[Any], max_body_size: int) -> None:
     """Set the limit, and set it in place of one further out, beyond foreign layers."""
-    inbound.limit = max_body_size
-    feed = inbound._feed
-    while feed is not None:
-        outer = feed.inbound
-        if outer.limit is not None:
-            outer.limit = max_body_size
-        feed = outer._feed
+    announced = _content_length(request.scope)
+    request.limit_body(max_body_size, announced)
+    around = request._around
+    while around is not None:
+        if around._body_limit is not None:
+            around.limit_body(max_body_size, announced)
+        around = around._around
 
 
 def _too_large() -> Response:
@@ -99,9 +101,9 @@ def _has_started(request: Request[Any]) -> bool:
     return exchange is not None and exchange.status is not None
 
 
-def _content_length(request: Request[Any]) -> int | None:
-    """The announced length; None if there is none or it is not 1*DIGIT (RFC 9110 section 8.6)."""
-    announced = request.headers.get("content-length", "")
-    if not announced.isascii() or not announced.isdigit() or len(announced) > 18:
-        return None
-    return int(announced)
+def _content_length(scope: Scope) -> int:
+    """The announced length; 0 if there is none or it is not 1*DIGIT (RFC 9110 section 8.6)."""
+    announced = values_in(scope, b"content-length")
+    if not announced or not _is_length(announced[0]):
+        return 0
+    return int(announced[0].lstrip("0")[:_MOST_DIGITS] or 0)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import re
 import zlib
-from collections.abc import AsyncGenerator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -27,7 +26,7 @@ from lamella.engine.bridge import BridgedResponse
 from lamella.engine.stack import Layer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncGenerator, Iterable
 
     from lamella._streaming import AsyncContentStream
     from lamella.requests import Request
@@ -168,15 +167,11 @@ class GZipMiddleware(Layer):
 async def _compressed(
     pieces: AsyncContentStream, gzip: _Gzip, charset: str
 ) -> AsyncGenerator[bytes, None]:
-    try:
-        async for piece in pieces:
-            data = encoded(piece, charset)
-            if data:
-                yield await gzip.add(data, last=False)
-        yield await gzip.add(b"", last=True)
-    finally:
-        if isinstance(pieces, AsyncGenerator):
-            await pieces.aclose()  # here, where it ran; trio complains of one that is left
+    async for piece in pieces:  # closed with the response
+        data = encoded(piece, charset)
+        if data:
+            yield await gzip.add(data, last=False)
+    yield await gzip.add(b"", last=True)
 
 
 class _Gzip:

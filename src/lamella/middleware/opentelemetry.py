@@ -12,6 +12,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from lamella._headers import values_in
 from lamella.engine.stack import Layer
 from lamella.exceptions import UsageError
 from lamella.requests import HTTPConnection
@@ -19,6 +20,7 @@ from lamella.routing import Mount
 
 try:
     from opentelemetry import context, propagate, trace
+    from opentelemetry.propagators.textmap import Getter
     from opentelemetry.trace import SpanKind, StatusCode
 except ModuleNotFoundError as _exc:
     if _exc.name != "opentelemetry":  # installed, but something that it needs is not
@@ -141,7 +143,7 @@ class OpenTelemetryMiddleware(Layer):
             version = sys.modules["lamella"].__version__
             self._tracer = self._tracer_provider.get_tracer("lamella", version)
         around = context.get_current()
-        inside = propagate.extract(_carrier(conn), around)
+        inside = propagate.extract(conn.scope, around, _headers)
         span = self._tracer.start_span(
             _named(conn.scope), inside, SpanKind.SERVER, attributes=_attributes(conn)
         )
@@ -213,12 +215,17 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         ) from None
 
 
-def _carrier(conn: HTTPConnection[Any]) -> dict[str, list[str]]:
-    """Headers as propagators read them."""
-    headers: dict[str, list[str]] = {}
-    for name, value in conn.headers.items():
-        headers.setdefault(name.lower(), []).append(value)
-    return headers
+class _Headers(Getter[Any]):
+    """Headers of a scope as propagators read them: by name, and few of them."""
+
+    def get(self, carrier: Scope, key: str) -> list[str] | None:
+        return values_in(carrier, key.lower().encode("latin-1", "replace")) or None
+
+    def keys(self, carrier: Scope) -> list[str]:
+        return [name.decode("latin-1") for name, _ in carrier.get("headers", ())]
+
+
+_headers: Final = _Headers()
 
 
 def _method(scope: Scope) -> str:
@@ -236,24 +243,22 @@ def _named(scope: Scope) -> str:
 def _attributes(conn: HTTPConnection[Any]) -> dict[str, str | int]:
     """What is known of a request when it comes in."""
     scope, url = conn.scope, conn.url
-    port = url.port
-    server = scope.get("server")
+    host, port, server = url.hostname, url.port, scope.get("server")
     if port is None and server is not None:
         port = server[1]
+    method, original = _method(scope), scope.get("method")
     known: dict[str, Any] = {
-        "http.request.method": _method(scope),
+        "http.request.method": method,
+        "http.request.method_original": None if original == method else original,
         "url.path": scope.get("path", ""),
         "url.scheme": scope.get("scheme", "http"),
         "url.query": url.query or None,
-        "server.address": url.hostname,
-        "server.port": None if url.hostname is None else port,
+        "server.address": host,
+        "server.port": None if host is None else port,
         "network.protocol.version": scope.get("http_version") or None,
         "client.address": None if conn.client is None else conn.client.host,
         "user_agent.original": conn.headers.get("user-agent") or None,
     }
-    original = scope.get("method")
-    if original is not None and original != known["http.request.method"]:
-        known["http.request.method_original"] = original
     return {name: value for name, value in known.items() if value is not None}
 
 

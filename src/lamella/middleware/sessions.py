@@ -12,7 +12,7 @@ import logging
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 
-from lamella._headers import check_header
+from lamella._headers import check_header, values_in
 from lamella.datastructures import MutableHeaders
 from lamella.engine.stack import Layer
 from lamella.exceptions import UsageError
@@ -60,8 +60,9 @@ class Session(dict[str, Any]):
     modified = False
     # A missing key was to be popped: this tells of the session, yet is no access in Starlette.
     _missed = False
-    # Whether the cookie is decided on: what changes from now on is lost.
-    _sent = False
+    # Whether the cookie is decided on, so that what changes from now on is lost; None for one that
+    # is not a layer's own.
+    _sent: bool | None = None
 
     def mark_accessed(self) -> None:
         """Note that somebody looked."""
@@ -195,12 +196,14 @@ class SessionMiddleware(Layer):
         """The service face."""
         request._direct = False  # the response of a foreign app gets its cookie, too
         session, stored = self._read(request)
+        session._sent = False
         request.scope["session"] = session
         response = await self._inner(request)
         session = _current(request.scope, session)
         if session.accessed or session._missed:
             response.headers.add_vary_header("Cookie")
-        self._write(session, stored, response.headers)
+        if session.accessed or session.modified:
+            self._write(session, stored, response.headers)
         session._sent = True
         return response
 
@@ -210,6 +213,7 @@ class SessionMiddleware(Layer):
             await self._app(scope, receive, send)
             return
         session, stored = self._read(HTTPConnection(scope))
+        session._sent = False
         scope["session"] = session
 
         async def send_with_cookie(message: Message) -> None:
@@ -226,6 +230,9 @@ class SessionMiddleware(Layer):
 
     def _read(self, conn: HTTPConnection[Any]) -> tuple[Session, bytes]:
         """The session that came in and its JSON; empty ones for a cookie that is none of ours."""
+        # PERF: most requests have no session, and many an endpoint asks for no other cookie.
+        if not any(self.session_cookie in value for value in values_in(conn.scope, b"cookie")):
+            return Session(), b""
         cookie = conn.cookies.get(self.session_cookie)
         if cookie is None:
             return Session(), b""
@@ -275,13 +282,17 @@ class SessionMiddleware(Layer):
 
 
 def _current(scope: Scope, session: Session) -> Session:
-    """The session to be sent: an own dict that an endpoint put in its place counts as changed."""
+    """The session to be sent: a dict that an endpoint put in its place counts as changed.
+
+    Those of other layers do not count; one of this kind may stand further in.
+    """
     found = scope.get("session")
-    if type(found) is not dict:
+    if type(found) is dict:
+        found = Session(cast("dict[str, Any]", found))
+    elif type(found) is not Session or found._sent is not None:
         return session
-    replaced = Session(cast("dict[str, Any]", found))
-    replaced.mark_modified()
-    return replaced
+    found.mark_modified()
+    return found
 
 
 def _is_nested(stored: bytes) -> bool:

@@ -114,13 +114,15 @@ class WSGIResponder:
         if error is not None:
             raise error
 
-    async def _run_in_thread(self, environ: dict[str, Any]) -> Exception | None:
+    async def _run_in_thread(self, environ: dict[str, Any]) -> BaseException | None:
         """Run the app to its end; what it raised, out of the task group that would wrap it."""
         try:
             async with anyio.create_task_group() as self._group:
                 try:
                     await anyio.to_thread.run_sync(self._run, environ, limiter=self._limiter)
-                except Exception as exc:
+                except anyio.get_cancelled_exc_class():
+                    raise
+                except BaseException as exc:
                     return exc
                 finally:
                     self._group.cancel_scope.cancel()

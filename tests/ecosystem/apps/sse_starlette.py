@@ -48,7 +48,21 @@ def app(log, four_layers):
 
         return EventSourceResponse(events())
 
-    routes = [Route("/ticks", ticks), Route("/endless", endless), Route("/failing", failing)]
+    async def upload(request):
+        async with request.form() as form:
+            content = await form["file"].read()
+
+        async def events():
+            yield {"data": content.decode()}
+
+        return EventSourceResponse(events())
+
+    routes = [
+        Route("/ticks", ticks),
+        Route("/endless", endless),
+        Route("/failing", failing),
+        Route("/upload", upload, methods=["POST"]),
+    ]
     return Starlette(routes=routes, middleware=four_layers)
 
 
@@ -60,6 +74,14 @@ def test_events_arrive_as_they_were_sent(app, passed, log):
     assert "id: 1\r\nevent: tick\r\ndata: 1\r\ndata: more" == events[1]
     assert "event: end\r\ndata: bye" == events[3]
     assert ["sent", "after"] == log
+
+
+@pytest.mark.parametrize("layers", [0, 2])
+def test_events_may_follow_an_upload(app, four_layers, layers):
+    """They listen for the client's leaving on the channel that the form came on."""
+    app = Starlette(routes=app.routes, middleware=four_layers[:layers])
+    response = TestClient(app).post("/upload", files={"file": b"content"})
+    assert "data: content\r\n\r\n" == response.text
 
 
 def test_head_sends_no_events(app, passed, log):
