@@ -33,6 +33,11 @@ BASES = [
     (exceptions.MalformedJSONError, json.JSONDecodeError),
     (exceptions.MultiPartException, exceptions.HTTPException),
     (exceptions.WebSocketException, Exception),
+    (exceptions.WrongPayloadError, exceptions.WebSocketException),
+    (exceptions.WrongPayloadError, RuntimeError),
+    (exceptions.MalformedPayloadError, exceptions.WrongPayloadError),
+    (exceptions.MalformedPayloadError, json.JSONDecodeError),
+    (exceptions.EnvironError, Exception),
     (exceptions.StarletteDeprecationWarning, UserWarning),
 ]
 

@@ -437,3 +437,16 @@ async def test_body_read_whole_beside_another_reader_is_not_lost(count, first, o
     bodies = [result for result in got if not isinstance(result, BodyConsumedError)]
     assert bodies
     assert [b"hello" * count] * len(bodies) == bodies
+
+
+async def test_body_cut_off_while_it_was_streamed_stays_cut_off(opened):
+    """Whoever reads next learns that the client left, not that somebody streamed the rest."""
+    server, inbound = opened(b"a", more=True)
+    server.say(GONE)
+    assert b"a" == await inbound.take("reader")
+    with pytest.raises(ClientDisconnect):
+        await inbound.take("reader")
+    with pytest.raises(ClientDisconnect):
+        await inbound.read()
+    with pytest.raises(ClientDisconnect):
+        inbound.claim()

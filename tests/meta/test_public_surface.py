@@ -1,6 +1,7 @@
 """Every public name of Starlette is there: its modules', and its classes'."""
 
 import ast
+import functools
 import importlib
 import inspect
 import json
@@ -68,6 +69,7 @@ print("done")
 """
 
 
+@functools.cache
 def surface(module):
     """The names that a module of Starlette defines, and those of Starlette that it imports."""
     space = importlib.import_module(f"starlette.{module}")

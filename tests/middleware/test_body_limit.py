@@ -179,6 +179,21 @@ def test_body_that_nobody_reads_is_not_read(around, path):
     assert 200 == sent[0]["status"]
 
 
+@pytest.mark.parametrize("around", AROUND)
+def test_body_that_only_a_watch_for_the_client_read_is_let_through(around):
+    """Whether a watch is the first to see it is chance, and must not decide."""
+
+    async def endpoint(request):
+        assert not await request.is_disconnected()
+        return PlainTextResponse("unread")
+
+    outside, inside = AROUND[around]
+    layer = Middleware(RequestBodyLimitMiddleware, max_body_size=10)
+    routes = [Route("/", endpoint, methods=["POST"])]
+    app = Lamella(routes=routes, middleware=[*outside, layer, *inside])
+    assert (200, b"unread") == play(app, b"x" * 11)
+
+
 def test_reading_stops_at_once():
     """Not when all of it has come in."""
     chunks = [b"x" * 4] * 100

@@ -1,5 +1,6 @@
 """What is called in the same way on both: every public class, function and method."""
 
+import enum
 import importlib
 import inspect
 import re
@@ -59,7 +60,9 @@ def is_public(member):
 
 
 def parameters(called):
-    """Name, kind and default of each, or None for what Python cannot tell."""
+    """Name, kind and default of each, or None for what Python cannot tell, or tells of its own."""
+    if isinstance(called, enum.EnumType):
+        return None
     try:
         found = inspect.signature(called).parameters.values()
     except ValueError:

@@ -395,7 +395,7 @@ def test_hostile_json_is_a_400(body):
 
 @pytest.mark.parametrize(
     "length",
-    ["-1", "0", "", "+5", "5 ", "0x5", "1_0", "\u0665".encode().decode("latin-1"), "9" * 30],
+    ["-1", "0", "", "+5", "5 ", "0x5", "1_0", "\u0665".encode().decode("latin-1")],
 )
 def test_length_that_is_announced_changes_nothing(length):
     """CVE-2026-53540, CVE-2026-33034, CVE-2026-5766: bytes are counted as they come."""

@@ -69,6 +69,7 @@ class Inbound:
         "_reading",
         "_receive",
         "_received",
+        "_refused",
         "_repeats",
         "_subscribers",
         "_taken",
@@ -87,6 +88,7 @@ class Inbound:
         self._chunks: deque[bytes] = deque()
         self._ahead = 0
         self._received = 0
+        self._refused = False
         self._complete = False
         self._closed = False
         self._repeats = False
@@ -184,17 +186,25 @@ class Inbound:
 
     @property
     def exceeds_limit(self) -> bool:
-        """Whether the request announced more, or sent more, than ``limit`` allows."""
+        """Whether the request announced more than ``limit`` allows, or somebody found more.
+
+        What was read ahead by a watch, and nobody asked for, does not count.
+        """
         if self.limit is None:
             return False
-        announced = self.content_length or 0
-        return announced > self.limit or self._received > self.limit
+        if self._refused or (self.content_length or 0) > self.limit:
+            return True
+        return self.body is not None and len(self.body) > self.limit
 
     def _check_limit(self) -> None:
-        if self.limit is not None and self.exceeds_limit:
+        limit = self.limit
+        if limit is not None and (self._received > limit or (self.content_length or 0) > limit):
+            self._refused = True
             raise BodyTooLargeError
 
-    def _consumed(self) -> BodyConsumedError:
+    def _consumed(self) -> BodyConsumedError | ClientDisconnect:
+        if self.disconnected and not self._complete:
+            return ClientDisconnect()  # there would be nothing more to read in any case
         reader = self._reader if isinstance(self._reader, Reader) else describe(self._reader)
         return BodyConsumedError(
             # Starlette's words first: programs look for them.

@@ -47,8 +47,4 @@ UNMET = (
         "test_formparsers.py::test_multipart_request_resolves_charset_once",
         "a `charset` of the form",
     ),
-    Unmet(
-        "test_responses.py::test_streaming_response_runs_background_on_websocket_scope",
-        "an `HTTPException` after `accept()`; it, or any response as an app, where the server offers no `websocket.http.response`",
-    ),
 )
