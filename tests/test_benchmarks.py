@@ -26,6 +26,9 @@ from benchmarks.frameworks import Pair, load
 from benchmarks.measure import Effort, Spread, rotated, slopes
 from tests.loops import asyncio_only
 
+# A group collects the garbage of all the tests before it, with every allocation traced.
+pytestmark = pytest.mark.timeout(120)
+
 TINY = Effort(
     rounds=2,
     block_seconds=0.0001,

@@ -249,6 +249,7 @@ def test_boundary_of_256_characters_is_taken():
         ("utf-8", b"\xe9", "é"),
         ("us-ascii", b"a", "a"),
         ("iso-8859-1", b"\xc4\x99", "\xc4\x99"),
+        ("l1", b"\xc4\x99", "\xc4\x99"),
         ("windows-1252", b"\x80", "€"),
         ("windows-1252", b"\x81", "\x81"),
         ("unknown", b"\xc4\x99", "ę"),

@@ -7,6 +7,7 @@ held, and whatever a client sends is either parts or a `MultiPartException`.
 
 from __future__ import annotations
 
+import codecs
 import importlib
 import math
 import re
@@ -46,19 +47,25 @@ _INVALID: Final = "Invalid multipart data."
 # RFC 2046 section 5.1.1 allows fewer characters, but clients differ. A line end is never one.
 _is_boundary = re.compile(r"[ -~]{0,255}[!-~]").fullmatch
 
-# The client names a codec, and Python knows some that are not for text. Nor is Python asked: it
-# keeps each name that it did not find, for ever (`encodings._cache`).
+# The client names a codec, and Python knows some that are not for text. So these are all; Python is
+# asked for other spellings of them alone, and not often: it keeps each name that it did not find,
+# for ever (`encodings._cache`).
 _CHARSETS: Final = {
     "utf-8": "utf-8",
     "utf8": "utf-8",
     "us-ascii": "utf-8",
     "ascii": "utf-8",
     "iso-8859-1": "latin-1",
+    "iso8859-1": "latin-1",
     "latin-1": "latin-1",
     "latin1": "latin-1",
     "windows-1252": "cp1252",
     "cp1252": "cp1252",
 }
+
+_MOST_ASKED: Final = 64
+_LONGEST_CHARSET: Final = 40
+_asked: dict[str, str] = {}
 
 # Possessive throughout, and never failing from one `;` to the next, so the time is linear.
 _OPTION = re.compile(
@@ -110,6 +117,19 @@ def size_text(size: float) -> str:
     return f"{int(size // 1024)}KB" if whole else f"{size} bytes"
 
 
+def _other_spelling(charset: str) -> str:
+    """The charset of `_CHARSETS` that Python knows by this name, else UTF-8."""
+    if charset not in _asked:
+        if len(_asked) >= _MOST_ASKED or len(charset) > _LONGEST_CHARSET:
+            return "utf-8"
+        try:
+            name = codecs.lookup(charset).name
+        except (LookupError, ValueError):
+            name = ""
+        _asked[charset] = _CHARSETS.get(name, "utf-8")
+    return _asked[charset]
+
+
 class Head(NamedTuple):
     """What stands before the content of a part.
 
@@ -148,7 +168,7 @@ class MultipartBody:
         if _is_boundary(boundary) is None:
             raise MultiPartException(_INVALID)
         charset = options.get("charset", "utf-8").lower()
-        self._charset = _CHARSETS.get(charset, "utf-8")
+        self._charset = _CHARSETS.get(charset) or _other_spelling(charset)
         self._opening = b"--" + boundary.encode("ascii")
         self._held = b""
         self._begun = False

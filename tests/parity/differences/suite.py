@@ -43,8 +43,4 @@ UNMET = (
         "middleware/test_cors.py::test_preflight_allows_request_origin_if_origins_wildcard_and_credentials_allowed",
         CREDENTIALS,
     ),
-    Unmet(
-        "test_formparsers.py::test_multipart_request_resolves_charset_once",
-        "a `charset` of the form",
-    ),
 )
