@@ -8,6 +8,7 @@ import sys
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import starlette
@@ -237,6 +238,21 @@ def test_a_refusal_changes_nothing():
     with pytest.raises(RuntimeError, match="before anything imports Starlette"):
         install_as_starlette()
     assert finders == sys.meta_path
+
+
+def test_a_refusal_stands_a_program_whose_classes_do_not_say_where_they_are_from(monkeypatch):
+    """All modules are looked through for who imported Starlette."""
+
+    class Meta(type):
+        @property
+        def __module__(cls):
+            raise RuntimeError("no name")
+
+    holder = ModuleType("holder")
+    holder.odd = Meta("Odd", (), {})
+    monkeypatch.setitem(sys.modules, "holder", holder)
+    with pytest.raises(RuntimeError, match="before anything imports Starlette"):
+        install_as_starlette()
 
 
 @pytest.mark.parametrize(

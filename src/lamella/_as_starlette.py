@@ -145,10 +145,13 @@ def _importers() -> Iterator[str]:
 
 def _is_starlettes(value: Any) -> bool:
     home: Any = ""
-    if isinstance(value, ModuleType):
-        home = value.__name__
-    elif isinstance(value, (type, FunctionType)):
-        home = value.__module__
+    try:
+        if isinstance(value, ModuleType):
+            home = value.__name__
+        elif isinstance(value, (type, FunctionType)):
+            home = value.__module__
+    except Exception:
+        return False  # a program's own class may answer in any way
     return isinstance(home, str) and home.partition(".")[0] == "starlette"
 
 

@@ -192,7 +192,8 @@ def test_escapes_of_a_form_take_no_step_of_python(unit):
     """`urllib.parse` takes several each, and 10 s for the 16 MiB that a form may have."""
     form = PARSERS["urlencoded form"][0]
     once, twice = (steps(form, "a=" + unit * (size // len(unit))) for size in (2000, 4000))
-    assert abs(twice - once) < 20
+    # One for each would be 500 more at least; where the pieces are cut makes a few.
+    assert abs(twice - once) < 100
 
 
 # Pieces of escapes and of characters, which are put together and cut in any way.
