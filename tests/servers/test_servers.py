@@ -82,7 +82,9 @@ def test_order_is_read_back(client: httpx.Client) -> None:
 
 def test_upload_form_keeps_the_file(client: httpx.Client) -> None:
     """Signed in by the session's cookie, the staff uploads a photo, spooled as it comes in."""
-    refused = client.post("/staff/photo", files={"photo": ("tea.png", PNG[:9], "image/png")})
+    # Without a body: hypercorn drops the connection (KeyError in its `protocol.h2`) when the body
+    # of a request over HTTP/2 comes in after the response has gone out.
+    refused = client.post("/staff/photo")
     assert 401 == refused.status_code
     assert 303 == client.post("/staff/sign-in", data={"token": TOKEN}).status_code
     answer = client.post(
