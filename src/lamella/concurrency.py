@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 import anyio
 import anyio.to_thread
+from anyio.lowlevel import RunVar
 
 from lamella.exceptions import StarletteDeprecationWarning
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-__all__ = ["iterate_in_threadpool", "run_in_threadpool", "run_until_first_complete"]
+__all__ = ["Limit", "iterate_in_threadpool", "run_in_threadpool", "run_until_first_complete"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -108,7 +109,7 @@ async def iterate_in_threadpool(iterator: Iterable[T]) -> AsyncGenerator[T, None
 
     Source: as Starlette 1.10, which leaves the iterator open and drops the ContextVars.
     """
-    steps = _Steps(iterator)
+    steps = Steps(iterator)
     try:
         while (item := await steps.run(steps.advance)) is not _NOTHING:
             yield item
@@ -118,8 +119,8 @@ async def iterate_in_threadpool(iterator: Iterable[T]) -> AsyncGenerator[T, None
                 await steps.run(steps.close)
 
 
-class _Steps(Generic[T]):
-    """A blocking iterator with its context; one step at a time."""
+class Steps(Generic[T]):
+    """A blocking iterator with its context; one step at a time, each in a thread."""
 
     def __init__(self, iterable: Iterable[T]) -> None:
         self._iterable = iterable
@@ -134,11 +135,18 @@ class _Steps(Generic[T]):
         # A task that is cancelled in mid-step goes on to close while the step still runs.
         self._lock = Lock()
 
-    async def run(self, step: Callable[[], Any]) -> Any:
-        """Run one step in a thread and bring its ContextVars here."""
+    async def run(
+        self, step: Callable[[], Any], limiter: anyio.CapacityLimiter | None = None
+    ) -> Any:
+        """Run one step in a thread and bring its ContextVars here.
+
+        Args:
+            step: the step.
+            limiter: of threads; anyio's own without it.
+        """
         outcome: _Outcome = []
         try:
-            await anyio.to_thread.run_sync(self._enter, step, outcome)
+            await anyio.to_thread.run_sync(self._enter, step, outcome, limiter=limiter)
         finally:
             self._carry_back()
         return _told(outcome)
@@ -194,6 +202,26 @@ class _Steps(Generic[T]):
                 # Another task than the one that took the earlier steps cannot reset.
                 with suppress(ValueError):
                     var.reset(self._tokens.pop(var))
+
+
+class Limit:
+    """At most so many at once, in each event loop.
+
+    Args:
+        most: how many.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._semaphores: RunVar[anyio.Semaphore] = RunVar(f"lamella.limit.{id(self)}")
+
+    def semaphore(self) -> anyio.Semaphore:
+        """That of the event loop that runs, to be entered."""
+        found = self._semaphores.get(None)
+        if found is None:
+            found = anyio.Semaphore(self._most)
+            self._semaphores.set(found)
+        return found
 
 
 async def run_until_first_complete(

@@ -547,6 +547,30 @@ async def test_cancelling_the_caller_cancels_the_app_and_waits_for_it():
     assert (504, ["cleaned", "timeout"]) == (reply.status, log)
 
 
+async def test_cancel_scope_around_the_caller_disturbs_the_cleaning_up_of_the_app_once():
+    """anyio's scopes cancel again at each await of the caller, which only waits by then."""
+    log = []
+
+    async def app(scope, receive, send):
+        try:
+            outer.cancel()
+            await never()
+        finally:
+            with peace():
+                await turns(5)
+            log.append("cleaned up")
+
+    async def receive():
+        await never()
+
+    async def send(message):
+        raise AssertionError(message)
+
+    with anyio.CancelScope() as outer:
+        await below(app)(http_scope(), receive, send)
+    assert ["cleaned up"] == log
+
+
 async def test_cancelled_exchange_ends_the_app():
     """The server stops: the stream is cut, the app has ended when `serve` returns."""
     log, sending = [], anyio.Event()

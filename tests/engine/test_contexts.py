@@ -249,3 +249,24 @@ async def test_fork_may_be_brought_back_to_another_task():
     other.run(word.set, "there")
     other.run(fork.bring_back)
     assert "there" == other[word]
+
+
+async def test_fork_takes_along_what_changed_here_and_no_more():
+    fork = Fork()
+    fork.context.run(word.set, "there")
+    other = contextvars.ContextVar("other")
+    other.set("here")
+    fork.take_along()
+    assert ("there", "here") == (fork.context[word], fork.context[other])
+
+
+async def test_fork_does_not_bring_back_what_it_took_along():
+    """Or it would undo what the caller has set since."""
+    fork = Fork()
+    word.set("first")
+    fork.take_along()
+    word.set("second")
+    fork.bring_back()
+    assert "second" == word.get()
+    assert "first" == fork.context[word]
+    word.set("unset")

@@ -218,3 +218,31 @@ async def test_waiter_whose_waiting_was_cancelled_may_be_woken():
     with pytest.raises(asyncio.CancelledError):
         await waiting
     wake(waiter)
+
+
+# -- cancel scopes ---------------------------------------------------------------------------------
+
+
+async def test_place_tells_scopes_that_are_left_open():
+    before = here().place()
+    with anyio.CancelScope():
+        inside = here().place()
+        assert inside != before
+        async with anyio.create_task_group():
+            assert here().place() != inside
+        assert here().place() == inside
+    assert here().place() == before
+
+
+async def test_place_tells_tasks():
+    found = []
+
+    async def look():
+        found.append(here().place())
+
+    async with anyio.create_task_group() as group:
+        found.append(here().place())
+        group.start_soon(look)
+    assert found[0] != found[1]
+    await spawn(look())
+    assert found[2] not in found[:2]

@@ -273,7 +273,9 @@ class _Run:
     async def _cancel(self) -> None:
         # Without `feed.end`: an edge further in would take it for its client's leaving.
         self._task.cancel()
-        await settled(self._task)
+        # A scope of anyio's strikes at each await; the app's cleaning up is disturbed once.
+        with self._loop.calm():
+            await settled(self._task)
         self._error = None
 
     async def _until_ended(self) -> None:

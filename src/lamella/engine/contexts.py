@@ -86,17 +86,17 @@ def kept(function: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None
 
 
 class Fork:
-    """The context of a foreign app: a copy of its caller's, from which changes are brought back.
+    """A context beside the caller's: a copy of it, from which changes are brought back.
 
     Attributes:
-        context: for the app.
+        context: for a foreign app, or for what is begun and ended at different times.
     """
 
-    __slots__ = ("_known", "_tokens", "context")
+    __slots__ = ("_known", "_seen", "_tokens", "context")
 
     def __init__(self) -> None:
         self.context = copy_context()
-        self._known = self.context.copy()
+        self._known = self._seen = self.context.copy()
         self._tokens: dict[ContextVar[Any], Token[Any]] = {}
 
     def bring_back(self) -> None:
@@ -110,6 +110,15 @@ class Fork:
                 del self._tokens[variable]
                 if variable.get(_UNSET) is before.get(variable):
                     _reset(variable, token)
+        self._seen = copy_context()
+
+    def take_along(self) -> None:
+        """Set there what was set here since the last time."""
+        before, self._seen = self._seen, copy_context()
+        for variable, value in self._seen.items():
+            if before.get(variable, _UNSET) is not value:
+                self.context.run(variable.set, value)
+        self._known = self.context.copy()
 
 
 def _reset(variable: ContextVar[Any], token: Token[Any]) -> None:

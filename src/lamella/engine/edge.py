@@ -54,11 +54,17 @@ async def serve(respond: Respond, scope: Scope, receive: Receive, send: Send) ->
     request._started_at = perf_counter()
     request._direct = True
     scope[EDGE] = request
+    if _Noting.places:
+        request._place = here().place()
     error: BaseException | None = None  # what the response reports, or what went wrong instead
     response: Response | None = None
     try:
         response = await respond(request)
-        if request._exchange is None and _is_plain(response):
+        exchange = request._exchange
+        if _is_plain(response) and (
+            exchange is None
+            or (request._direct and exchange.status is None and type(response) is not Sent)
+        ):
             await _send_plain(response, request, send)
         elif not isinstance(response, Sent):
             exchange = _exchange_of(request)
@@ -88,6 +94,23 @@ async def serve(respond: Respond, scope: Scope, receive: Receive, send: Send) ->
             error = None  # or its traceback would hold the frame that holds it
 
 
+class _Noting:
+    """Whether edges note where they begin: only where somebody may ask."""
+
+    places = False
+
+
+def note_places() -> None:
+    """Have each edge from now on note the task and the cancel scope that it begins in."""
+    _Noting.places = True
+
+
+def begins_at(scope: Scope, place: tuple[object, object]) -> bool:
+    """Whether the edge of a request began in this very task and cancel scope."""
+    request: Any = scope.get(EDGE)
+    return request is not None and request._place == place
+
+
 def _exchange_of(request: Request[Any]) -> Exchange:
     return cast("Exchange", request.exchange)
 
@@ -102,12 +125,17 @@ def _is_plain(response: Response) -> bool:
 
 
 async def _send_plain(response: Response, request: Request[Any], send: Send) -> None:
-    """Send a plain response. PERF: without an exchange to count, a tenth off a plain route."""
+    """Send a plain response. PERF: a tenth off a plain route, more off one that read a body."""
+    exchange = request._exchange
     # A copy: a layer may change the message in place, and the response may be used again.
     status, headers = response.status_code, response.raw_headers.copy()
     try:
         await send({"type": "http.response.start", "status": status, "headers": headers})
+        if exchange is not None:
+            exchange.status = status
         await send({"type": "http.response.body", "body": response.body})
+        if exchange is not None:
+            exchange.count_whole(len(response.body))
     except OSError as exc:
         if not says_gone(exc):
             raise
@@ -116,6 +144,16 @@ async def _send_plain(response: Response, request: Request[Any], send: Send) -> 
 
 
 async def _finish(
+    request: Request[Any], exchange: Exchange, error: BaseException | None
+) -> BaseException | None:
+    """End an exchange; the error to be raised."""
+    if error is None and not exchange.client_left and exchange.owes_nothing:
+        await exchange.end()  # PERF: of a request whose body was read, and no more
+        return None
+    return await _settle(request, exchange, error)
+
+
+async def _settle(
     request: Request[Any], exchange: Exchange, error: BaseException | None
 ) -> BaseException | None:
     """Run what waits for the end, close what is open, log the outcome; the error to be raised."""
@@ -132,6 +170,11 @@ async def _finish(
         errors += await _run_backgrounds(request, exchange)
     # A background task may have called in again, or asked for the outcome.
     errors += await exchange.close_held()
+    if exchange.exits:
+        late = await exchange.close_exits(error)
+        errors += late
+        for raised in late:
+            await _tell_handlers(request, raised)
     try:
         await exchange.tell(error)
     except BaseException as exc:

@@ -86,6 +86,7 @@ class Exchange:
         claimed: responses of handlers, to be given back as they were when the exchange is over.
         inbounds: every inbound made for this exchange.
         forms: those whose files are closed at the very end, after background tasks.
+        exits: what dependencies left to be run after the background tasks.
     """
 
     feed: Feed | None = None
@@ -102,6 +103,7 @@ class Exchange:
     claimed: tuple[Any, ...] = ()
     inbounds: tuple[Inbound, ...] = ()
     forms: tuple[Any, ...] = ()
+    exits: tuple[Any, ...] = ()
     _decorators: tuple[Callable[[Any], None], ...] = ()
     _callbacks: tuple[Callable[[Outcome], Awaitable[None] | None], ...] = ()
 
@@ -127,6 +129,10 @@ class Exchange:
     def keep(self, response: Any) -> None:
         """Close a response when the exchange is over, or before the inside runs again."""
         self.held += (response,)
+
+    def run_later(self, task: Callable[[], Awaitable[None]]) -> None:
+        """Run a task in the background, in the context of now, as those of the response."""
+        self.backgrounds += (kept(task),)
 
     def own(self, inbound: Inbound) -> None:
         """Close an inbound when the exchange is over."""
@@ -155,8 +161,25 @@ class Exchange:
         backgrounds, self.backgrounds = self.backgrounds, ()
         for background in backgrounds:
             await background()
+        errors += await self.close_exits(None)
         if errors:
             raise errors[0]
+
+    async def close_exits(self, error: BaseException | None) -> list[BaseException]:
+        """Run the exits, those of the last run first; what they raised.
+
+        Args:
+            error: what ended the exchange, if it was an error; they see it.
+        """
+        errors: list[BaseException] = []
+        due, self.exits = self.exits, ()
+        for exits in reversed(due):
+            try:
+                await exits.close(error)
+            except BaseException as exc:
+                if exc is not error:
+                    errors.append(exc)
+        return errors
 
     async def close_held(self) -> list[BaseException]:
         """Close every response held, the newest first; the errors that this gave."""
@@ -177,7 +200,7 @@ class Exchange:
         Raises:
             BaseException: a cancellation that came meanwhile; errors of the closing are logged.
         """
-        for error in await self.close_held():
+        for error in await self.close_held() + await self.close_exits(None):
             if not isinstance(error, Exception):
                 raise error
             _logger.error("a response that was dropped failed to close", exc_info=error)
@@ -272,6 +295,30 @@ class Exchange:
     def explains(self, exc: BaseException) -> bool:
         """Whether an exception says no more than that the client left, and the client did leave."""
         return self.client_left and _says_left(exc)
+
+    def count_whole(self, body_size: int) -> None:
+        """Note that a response that was started has gone out whole, without ``send``."""
+        self.body_size = body_size
+        self._finish()
+
+    async def end(self) -> None:
+        """End what owes nothing to anybody."""
+        self.over = True
+        self.feed = None  # it refers back to the request
+        for inbound in self.inbounds:
+            await inbound.close()
+
+    @property
+    def owes_nothing(self) -> bool:
+        """Whether nothing was left here that has to be run, closed or told."""
+        return not (
+            self.held
+            or self.backgrounds
+            or self.exits
+            or self.claimed
+            or self.forms
+            or self._callbacks
+        )
 
     def _finish(self) -> None:
         if self.inbounds:

@@ -88,6 +88,10 @@ class Loop(Protocol):
         """A ``with`` in which a cancellation that came before does not strike again."""
         ...
 
+    def place(self) -> tuple[object, object]:
+        """The task that runs and the innermost cancel scope in it, to compare with another time."""
+        ...
+
     def turn(self) -> Awaitable[None]:
         """Let the other tasks run up to where they wait for news."""
         ...
@@ -177,6 +181,13 @@ class _Asyncio:
             return self._CALM
         # asyncio cancels once, but a scope of anyio's does it again and again, as trio does.
         return anyio.CancelScope(shield=True)
+
+    def place(self) -> tuple[object, object]:
+        task = asyncio.current_task()
+        # anyio does not tell the scope in public; where it is not found, all scopes are one.
+        states = getattr(sys.modules.get("anyio._backends._asyncio"), "_task_states", None)
+        state = None if states is None else states.get(task)
+        return task, getattr(state, "cancel_scope", None)
 
     def turn(self) -> Awaitable[None]:
         return asyncio.sleep(0)
