@@ -1542,7 +1542,7 @@ def test_methods_replaced_on_classes_take_effect(monkeypatch):
     app = Lamella(routes=[Mount("/m", app=inner)], middleware=[Middleware(Pure)])
     assert ("x", 4001) == (answer(app, "/m/").text, closed(app, "/m/ws")[0])
     assert {
-        "Lamella.__call__": 4,
+        "Starlette.__call__": 4,
         "ExceptionMiddleware.__init__": 2,
         "BackgroundTask.__call__": 1,
         "task": 1,

@@ -54,7 +54,7 @@ class Endpoint(Service):
         if request._given_inbound is not None:
             request.rewind()
         exchange = request._exchange
-        if exchange is not None and exchange.held:
+        if exchange is not None and (exchange.held or exchange.exits):
             await exchange.drop_held()  # a retry: what the first run made is not sent
         try:
             response = await self._call(request)

@@ -19,6 +19,7 @@ from lamella._route import (
     OnDisconnect,
     first_url,
     pattern_of,
+    plain_pattern_of,
 )
 from lamella._route_table import RouteTable, changes, routes_changed
 from lamella._url import location_of
@@ -30,10 +31,13 @@ from lamella.responses import PlainTextResponse, RedirectResponse, Response
 from lamella.websockets import WebSocketClose
 
 if TYPE_CHECKING:
+    from lamella._paths import PathPattern
     from lamella.datastructures import URLPath
     from lamella.engine.service import Respond
     from lamella.requests import Request
     from lamella.types import ASGIApp, Receive, Scope, Send
+
+    _Entry = tuple[BaseRoute, Respond, PathPattern | None]
 
 __all__ = ["RouteFinder"]
 
@@ -58,7 +62,7 @@ class RouteFinder(Service):
     """
 
     on_disconnect: OnDisconnect | None = None
-    _index: RouteIndex[tuple[BaseRoute, Respond]] | None = None
+    _index: RouteIndex[_Entry] | None = None
     _indexed_at = -1
 
     def __init__(
@@ -103,14 +107,33 @@ class RouteFinder(Service):
             scope["router"] = self
         if _OUTSIDE in scope:
             _step_out(self, scope)
-        if self.on_disconnect is not None:
-            scope[ON_DISCONNECT] = self.on_disconnect
+        policy = self.on_disconnect
+        if policy is not None and (policy != "finish" or ON_DISCONNECT in scope):
+            scope[ON_DISCONNECT] = policy
         index = self._index
         if index is None or self._indexed_at != changes():
             index = self._index_routes()
-        partial: tuple[BaseRoute, Respond, Scope] | None = None
         path = get_route_path(scope) if scope.get("root_path") else scope["path"]
-        for route, respond in index.candidates(path):
+        return self._respond_from(index.candidates(path), path, request)
+
+    def _respond_from(
+        self, candidates: Sequence[_Entry], path: str, request: Request[Any]
+    ) -> Coroutine[Any, Any, Response]:
+        scope = request.scope
+        partial: tuple[BaseRoute, Respond, Scope] | None = None
+        for route, respond, pattern in candidates:
+            if pattern is not None:
+                # PERF: what `Route.matches` does, without the objects it has to give back.
+                known: Any = route
+                params = pattern.params(path, known.param_convertors)
+                if params is None:
+                    continue
+                if not known.methods or scope["method"] in known.methods:
+                    outer = scope.get("path_params")
+                    scope["path_params"] = {**outer, **params} if outer else params
+                    scope["route"] = route
+                    scope["endpoint"] = known.endpoint
+                    return respond(request)
             match, child_scope = route.matches(scope)
             if match is _FULL:
                 break
@@ -129,7 +152,7 @@ class RouteFinder(Service):
     async def connect_to_route(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a websocket by the first route that matches fully, else by the default."""
         scope.setdefault("router", self)
-        for route, _ in self._candidates(scope):
+        for route, *_ in self._candidates(scope):
             match, child_scope = route.matches(scope)
             if match is _FULL:
                 scope["route"] = route
@@ -138,16 +161,19 @@ class RouteFinder(Service):
                 return
         await self.default(scope, receive, send)
 
-    def _candidates(self, scope: Scope) -> Sequence[tuple[BaseRoute, Respond]]:
+    def _candidates(self, scope: Scope) -> Sequence[_Entry]:
         index = self._index
         if index is None or self._indexed_at != changes():
             index = self._index_routes()
         return index.candidates(get_route_path(scope))
 
-    def _index_routes(self) -> RouteIndex[tuple[BaseRoute, Respond]]:
+    def _index_routes(self) -> RouteIndex[_Entry]:
         self._indexed_at = changes()
         self._index = RouteIndex(
-            [((route, link(route.handle)), pattern_of(route)) for route in self.routes]
+            [
+                ((route, link(route.handle), plain_pattern_of(route)), pattern_of(route))
+                for route in self.routes
+            ]
         )
         return self._index
 
@@ -167,7 +193,7 @@ class RouteFinder(Service):
             return None
         other = path.rstrip("/") if route_path.endswith("/") else path + "/"
         moved = {**scope, "path": other}
-        if all(route.matches(moved)[0] is _NONE for route, _ in self._candidates(moved)):
+        if all(route.matches(moved)[0] is _NONE for route, *_ in self._candidates(moved)):
             return None
         return RedirectResponse(location_of(other, scope.get("query_string", b"")))
 

@@ -24,6 +24,8 @@ __all__ = ["RouteIndex"]
 
 T = TypeVar("T")
 
+_FEW = 8  # candidates that are asked sooner than the tree
+
 
 class _Node:
     """A place in the tree: the patterns that begin with the same segments.
@@ -61,13 +63,14 @@ class RouteIndex(Generic[T]):
             an item a candidate for every path.
     """
 
-    __slots__ = ("_depth", "_items", "_root", "_static")
+    __slots__ = ("_depth", "_ending", "_items", "_root", "_static")
 
     def __init__(self, entries: Iterable[tuple[T, PathPattern | None]]) -> None:
         self._items: list[T] = []
         self._root = _Node()
         self._depth = 0  # most segments that any pattern names
         static: dict[str, list[int]] = {}
+        ending: set[str] = set()
         for place, (item, pattern) in enumerate(entries):
             self._items.append(item)
             if pattern is None or pattern.flags & re.IGNORECASE:
@@ -77,11 +80,19 @@ class RouteIndex(Generic[T]):
             texts = [segment for segment in segments if segment is not None]
             if is_open or len(texts) < len(segments):
                 self._insert(place, segments, is_open=is_open)
+                if not is_open and len(texts) == len(segments) - 1 and segments[-1] is None:
+                    ending.add("/".join([*texts, ""]))
             else:
                 static.setdefault("/".join(texts), []).append(place)
         self._static = {
             path: tuple(self._sorted([places, *self._matching(path)]))
             for path, places in static.items()
+        }
+        found = {before: self._after(before) for before in ending}
+        self._ending = {
+            before: tuple(self._sorted(groups))
+            for before, groups in found.items()
+            if sum(map(len, groups)) <= _FEW
         }
 
     def candidates(self, route_path: str) -> Sequence[T]:
@@ -91,6 +102,10 @@ class RouteIndex(Generic[T]):
             route_path: the path below the root path.
         """
         known = self._static.get(route_path)
+        if known is not None:
+            return known
+        # PERF: most paths end with a parameter, after a text that says all the rest.
+        known = self._ending.get(route_path[: route_path.rfind("/") + 1])
         return self._sorted(self._matching(route_path)) if known is None else known
 
     def _insert(self, place: int, segments: list[str | None], *, is_open: bool) -> None:
@@ -117,6 +132,26 @@ class RouteIndex(Generic[T]):
             nodes = below
         found += [node.exact for node in nodes if node.exact]
         return found
+
+    def _after(self, before: str) -> list[list[int]]:
+        """Give the places of the patterns that may match a text with any one segment after it."""
+        found: list[list[int]] = []
+        nodes = [self._root]
+        for segment in before.removesuffix("/").split("/"):
+            found += [node.open for node in nodes if node.open]
+            nodes = [
+                below
+                for node in nodes
+                for below in (node.named.get(segment), node.parameter)
+                if below is not None
+            ]
+        for node in nodes:
+            found.append(node.open)
+            below = [*node.named.values()]
+            if node.parameter is not None:
+                below.append(node.parameter)
+            found += [one.exact for one in below]
+        return [places for places in found if places]
 
     def _sorted(self, groups: list[list[int]]) -> list[T]:
         """Give the items at all these places, in order; within a group they are in order."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from lamella.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
-__all__ = ["LifespanContext", "NoLifespan", "lifespan_context", "serve_lifespan"]
+__all__ = ["LifespanContext", "NoLifespan", "goes_on", "lifespan_context", "serve_lifespan"]
 
 _DEEPEST: Final = 100  # layers around a mounted application
 _errors = logging.getLogger("lamella.error")
@@ -146,7 +146,7 @@ class _Lifespans:
             BaseException: what one of them raised; those entered before are left again.
         """
         try:
-            await self._enter(router.lifespan_context(app), router if app is None else app)
+            await self._enter_router(router, app)
             await self._enter_mounted(router, app)
         except GeneratorExit:
             raise
@@ -158,6 +158,13 @@ class _Lifespans:
             raise RuntimeError(
                 "Expected the start to go on, but a lifespan that was entered already ended it."
             ) from exc
+
+    async def _enter_router(self, router: Any, app: Any) -> None:
+        await self._enter(router.lifespan_context(app), router if app is None else app)
+        # What the dependencies of a typed application make once for all requests.
+        shared = getattr(app, "shared", None)
+        if shared is not None and getattr(app, "router", None) is router:
+            await self._enter(shared.opened(app), app)
 
     async def _enter(self, context: AbstractAsyncContextManager[Any], giver: object) -> None:
         state = await context.__aenter__()
@@ -182,9 +189,8 @@ class _Lifespans:
         application = app if application is None else application
         if self._has_seen(router):
             return  # mounted twice, or in itself
-        if id(router) not in (_running.get() or ()):
-            giver = router if application is None else application
-            await self._enter(router.lifespan_context(application), giver)
+        if not goes_on(router):
+            await self._enter_router(router, application)
         await self._enter_mounted(router, application)
 
     def _has_seen(self, member: object) -> bool:
@@ -233,6 +239,11 @@ class _Lifespans:
             raise errors[0] if errors else cast("BaseException", exc)
 
 
+def goes_on(router: object) -> bool:
+    """Whether the lifespan of a router was entered around here, and not left yet."""
+    return id(router) in (_running.get() or ())
+
+
 def _is_wanted(lifespan: bool | None) -> bool:
     """Whether a route's lifespan is run. What the route does not say, the program decides.
 
@@ -260,6 +271,9 @@ def _inwards(app: Any) -> Iterator[Any]:
     for _ in range(_DEEPEST):
         if app is None:
             return
+        if hasattr(app, "inside"):  # layers of a router that was included
+            _, app = app.inside
+            continue
         yield app
         if getattr(app, "is_router", False) is True:
             return

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from lamella.convertors import CONVERTOR_TYPES, Convertor
+from lamella.convertors import CONVERTOR_TYPES, Convertor, StringConvertor
 from lamella.exceptions import UsageError
 
 __all__ = [
@@ -347,7 +347,12 @@ class PathPattern:
         self._before = _folded(before, flags)
         self._parts = parts
         self._static = None if parts or ignore_case else before
+        # Of a template that ends with its only parameter, a text, the literal before and the name.
+        self._last: tuple[str, str] | None = None
         self._steps = () if direct else tuple(_Step(part, flags) for part in parts)
+
+    convertors: Mapping[str, Convertor[Any]] | None = None
+    """Those that the template came with."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.pattern!r})"
@@ -364,6 +369,13 @@ class PathPattern:
         """
         if self._static is not None:
             return {} if path == self._static else None
+        if self._last is not None and convertors is self.convertors:
+            # PERF: a third of the time; most parameters are a text at the end of the path.
+            before, name = self._last
+            text = path[len(before) :]
+            if not text or "/" in text or not path.startswith(before):
+                return None
+            return {name: text}
         found = self.match(path)
         if found is None:
             return None
@@ -434,7 +446,13 @@ def compile_path(path: str) -> tuple[PathPattern, str, dict[str, Convertor[Any]]
         for number, (name, text) in enumerate(zip(convertors, after, strict=True), start=1)
     ]
     path_format = PARAM_REGEX.sub(r"{\1}", path)
-    return PathPattern(before, parts, ignore_case=is_host), path_format, convertors
+    pattern = PathPattern(before, parts, ignore_case=is_host)
+    pattern.convertors = convertors
+    if not is_host and len(parts) == 1 and after == [""]:
+        ((name, convertor),) = convertors.items()
+        if type(convertor) is StringConvertor and convertor.regex == StringConvertor.regex:
+            pattern._last = before, name
+    return pattern, path_format, convertors
 
 
 def _convertors(path: str, names: list[str], kinds: list[str]) -> dict[str, Convertor[Any]]:

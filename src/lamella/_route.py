@@ -134,6 +134,13 @@ def pattern_of(route: BaseRoute) -> PathPattern | None:
     return pattern if isinstance(pattern, PathPattern) else None
 
 
+def plain_pattern_of(route: BaseRoute) -> PathPattern | None:
+    """The pattern that, with the methods, is all that the route's own ``matches`` looks at."""
+    cls = type(route)
+    own = getattr(cls, "plain_matches", None)
+    return pattern_of(route) if own is not None and own is cls.matches else None
+
+
 def _matches_by_path(route: BaseRoute) -> bool:
     """What the class says that defines ``matches``; nothing for one that merely inherits it."""
     for cls in type(route).__mro__:

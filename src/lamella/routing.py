@@ -1,13 +1,16 @@
 """Routes: which endpoint serves which path.
 
 Floor 6. Names and behaviour as Starlette 1.10. Every route has both faces. What they have in common
-is in ``_route``, the way to one of many in ``_finder``, the lifespan in ``_lifespan``.
+is in ``_route``, the way to one of many in ``_finder``, the lifespan in ``_lifespan``. The typed
+ones, ``APIRoute``, ``APIRouter`` and their kin, stand in modules of their own above this one, and
+are imported when they are first asked for here.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from lamella._endpoint import (
@@ -54,6 +57,14 @@ from lamella.requests import Request
 from lamella.responses import Response
 
 if TYPE_CHECKING:
+    from lamella._api_route import (
+        APIRoute,
+        APIWebSocketRoute,
+        RouteOptions,
+        SharedOptions,
+        generate_unique_id,
+    )
+    from lamella._api_router import APIRouter
     from lamella.engine.service import Respond
     from lamella.types import ASGIApp, Lifespan, Receive, Scope, Send
     from lamella.websockets import WebSocket
@@ -61,6 +72,9 @@ if TYPE_CHECKING:
 __all__ = [
     "PARAM_FORMAT_REGEX",
     "PARAM_REGEX",
+    "APIRoute",
+    "APIRouter",
+    "APIWebSocketRoute",
     "BaseRoute",
     "Host",
     "Match",
@@ -68,10 +82,13 @@ __all__ = [
     "NoMatchFound",
     "OnDisconnect",
     "Route",
+    "RouteOptions",
     "Router",
+    "SharedOptions",
     "WebSocketRoute",
     "checked_policy",
     "compile_path",
+    "generate_unique_id",
     "get_name",
     "replace_params",
     "request_response",
@@ -80,6 +97,24 @@ __all__ = [
 
 # Starlette's private name, by which packages and tests ask for a router without a lifespan.
 _DefaultLifespan = NoLifespan
+
+_TYPED = {
+    "APIRoute": "_api_route",
+    "APIRouter": "_api_router",
+    "APIWebSocketRoute": "_api_route",
+    "RouteOptions": "_api_route",
+    "SharedOptions": "_api_route",
+    "generate_unique_id": "_api_route",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _TYPED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"lamella.{_TYPED[name]}"), name)
+    globals()[name] = value
+    return value
+
 
 # PERF: an enum's member is looked up through its metaclass, a global is not.
 _NONE = Match.NONE
@@ -128,7 +163,7 @@ class Route(BaseRoute):
         max_body_size: int | None = None,
         on_disconnect: OnDisconnect | None = None,
     ) -> None:
-        check_path(path, describe(endpoint))
+        self.check_path(path, endpoint)
         if not callable(endpoint):
             raise StackError(f"Expected a function or an ASGI app for {path!r}, got {endpoint!r}.")
         self.path = path
@@ -145,6 +180,10 @@ class Route(BaseRoute):
         self.app = wrapped(app, middleware, max_body_size, f"Route({path!r})")
         self.methods = None if methods is None else _method_set(methods)
         self.path_regex, self.path_format, self.param_convertors = compile_path(path)
+
+    def check_path(self, path: str, endpoint: object) -> None:
+        """Raise ``UsageError`` for a path that no request can have."""
+        check_path(path, describe(endpoint))
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match path and method; a wrong method alone is ``Match.PARTIAL``."""
@@ -165,6 +204,8 @@ class Route(BaseRoute):
         if self.methods and scope["method"] not in self.methods:
             return _PARTIAL, child_scope
         return _FULL, child_scope
+
+    plain_matches = matches  # by which the router can tell that it is the class's own
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
         """The path with these parameters filled in, if this route has that name."""
@@ -407,8 +448,7 @@ class Router(RouteFinder):
     ) -> None:
         _check_duplicates(routes or ())
         super().__init__(routes or (), redirect_slashes, default, checked_policy(on_disconnect))
-        given = NoLifespan(self) if lifespan is None else lifespan_context(lifespan)
-        self.lifespan_context = given
+        self.lifespan_context = self._whole_lifespan(lifespan)
         self.middleware_stack: ASGIApp = wrapped(self.app, middleware, max_body_size, "Router")
 
     # -- the faces -----------------------------------------------------------------------------
@@ -437,6 +477,10 @@ class Router(RouteFinder):
             await self.connect_to_route(scope, receive, send)
 
     # -- the lifespan --------------------------------------------------------------------------
+
+    def _whole_lifespan(self, given: Lifespan[Any] | None) -> Lifespan[Any]:
+        """What the router's lifespan is if this one was given to it."""
+        return NoLifespan(self) if given is None else lifespan_context(given)
 
     @property
     def lifespan_context(self) -> Lifespan[Any]:
