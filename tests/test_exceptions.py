@@ -26,6 +26,14 @@ BASES = [
     (exceptions.ProtocolError, RuntimeError),
     (exceptions.ResponseStartedError, exceptions.LamellaError),
     (exceptions.ResponseStartedError, RuntimeError),
+    (exceptions.DependencyError, exceptions.StackError),
+    (exceptions.SwallowedError, exceptions.LamellaError),
+    (exceptions.SwallowedError, RuntimeError),
+    (exceptions.ValidationException, Exception),
+    (exceptions.RequestValidationError, exceptions.ValidationException),
+    (exceptions.WebSocketRequestValidationError, exceptions.ValidationException),
+    (exceptions.ResponseValidationError, exceptions.ValidationException),
+    (exceptions.LamellaDeprecationWarning, UserWarning),
     (exceptions.ClientDisconnect, Exception),
     (exceptions.HTTPException, Exception),
     (exceptions.BodyTooLargeError, exceptions.HTTPException),
@@ -50,8 +58,8 @@ def test_each_error_is_caught_as_its_base(cls, base):
 
 def test_every_public_error_stands_in_the_table_and_in_the_tree():
     """The tree at the head of the module is what people read; none may be missing there."""
-    assert set(exceptions.__all__) == {cls.__name__ for cls, _ in BASES}
-    assert [] == [name for name in exceptions.__all__ if name not in exceptions.__doc__]
+    assert {*exceptions.__all__} - {"EndpointContext"} == {cls.__name__ for cls, _ in BASES}
+    assert [] == [name for cls, _ in BASES if (name := cls.__name__) not in exceptions.__doc__]
 
 
 def test_errors_of_starlettes_own_are_no_lamella_errors():

@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import pickle
+import sys
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
@@ -21,17 +22,19 @@ from starlette import responses as starlette_responses
 
 from lamella import _json, background, requests, responses
 from lamella.applications import Lamella
-from lamella.exceptions import UsageError
+from lamella.exceptions import LamellaDeprecationWarning, UsageError
 from lamella.middleware import Middleware
 from lamella.middleware.base import BaseHTTPMiddleware
 from lamella.responses import (
     FileResponse,
     HTMLResponse,
     JSONResponse,
+    ORJSONResponse,
     PlainTextResponse,
     RedirectResponse,
     Response,
     StreamingResponse,
+    UJSONResponse,
 )
 from lamella.routing import Mount, Route
 
@@ -1274,3 +1277,38 @@ def test_headers_given_as_our_own_headers_are_taken_with_their_repeats():
 def test_guess_type_is_that_of_starlette(url):
     """Type and encoding by the name."""
     assert starlette_responses.guess_type(url) == responses.guess_type(url)
+
+
+def stand_in(monkeypatch, package, dumps, **names):
+    """Put a module in the place of one that need not be installed."""
+    monkeypatch.setitem(sys.modules, package, SimpleNamespace(dumps=dumps, **names))
+
+
+def test_orjson_writes_with_keys_that_are_no_text_and_arrays_of_numpy(monkeypatch):
+    """The options are those that FastAPI gives it."""
+    calls = []
+    options = {"OPT_NON_STR_KEYS": 4, "OPT_SERIALIZE_NUMPY": 16}
+    dumps = lambda content, option: calls.append((content, option)) or b"{}"  # noqa: E731
+    stand_in(monkeypatch, "orjson", dumps, **options)
+    with pytest.warns(LamellaDeprecationWarning, match="ORJSONResponse") as caught:
+        response = ORJSONResponse({1: 2}, 201, {"x": "y"})
+    assert __file__ == caught[0].filename
+    assert [({1: 2}, 20)] == calls
+    assert (201, b"{}", "y") == (response.status_code, response.body, response.headers["x"])
+    assert "application/json" == response.headers["content-type"]
+
+
+def test_ujson_writes_plain_utf8(monkeypatch):
+    stand_in(monkeypatch, "ujson", lambda content, ensure_ascii: f"{content} {ensure_ascii}")
+    with pytest.warns(LamellaDeprecationWarning, match="UJSONResponse") as caught:
+        response = UJSONResponse("ä")
+    assert __file__ == caught[0].filename
+    assert "ä False".encode() == response.body
+
+
+@pytest.mark.parametrize(("cls", "package"), [(ORJSONResponse, "orjson"), (UJSONResponse, "ujson")])
+@pytest.mark.filterwarnings("ignore::lamella.exceptions.LamellaDeprecationWarning")
+def test_without_the_package_the_error_says_what_to_install(cls, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=f"pip install {package}$"):
+        cls({})

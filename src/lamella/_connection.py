@@ -74,6 +74,18 @@ class HTTPConnection(Mapping[str, Any], Generic[StateT]):
             )
         self.scope = scope
 
+    def provide(self, value: object, kind: type | None = None) -> None:
+        """Give a value to the dependencies and endpoints further in that ask for its type.
+
+        For layers that say so by ``provides = kind``: what asks for it without one around it is an
+        error when the application is built.
+
+        Args:
+            value: is given to each parameter of its type.
+            kind: the type that it is given for, if that is another than its own.
+        """
+        self.scope.setdefault("lamella.provided", {})[kind or type(value)] = value
+
     def __getitem__(self, key: str) -> Any:
         return self.scope[key]
 

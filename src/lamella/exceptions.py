@@ -12,15 +12,22 @@ Floor 0. The tree, with what each class is besides::
     │       └── MalformedPayloadError  (json.JSONDecodeError) one that is not JSON: 1003 or 1007
     ├── EnvironError                the environment is changed where it was read already
     ├── ClientDisconnect            the client went away while its body was being read
+    ├── ValidationException         values that do not fit their types; ``errors()`` tells all
+    │   ├── RequestValidationError  in a request: a 422
+    │   ├── WebSocketRequestValidationError  in a handshake: closed with 1008
+    │   └── ResponseValidationError what an endpoint returned: a 500
     ├── LamellaError                what is ours alone; catch this for all of it
     │   ├── StackError              (TypeError) a stack, layer or route declared wrongly
+    │   │   └── DependencyError     a signature that cannot be filled
+    │   ├── SwallowedError          (RuntimeError) a dependency hid the error of the endpoint
     │   ├── UsageError              (AssertionError, ValueError) a call that contradicts itself
     │   ├── NoResponseError         (RuntimeError) an app ended without a response
     │   ├── BodyConsumedError       (RuntimeError) a body that somebody streamed away is read again
     │   ├── ProtocolError           (RuntimeError) what the ASGI specification forbids
     │   └── ResponseStartedError    (RuntimeError) messages of a response in the wrong order
     └── UserWarning
-        └── StarletteDeprecationWarning
+        ├── StarletteDeprecationWarning
+        └── LamellaDeprecationWarning
 
 The second base is the class that Starlette 1.10 raises in that place, so an `except` written for
 it goes on working.
@@ -30,30 +37,38 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from json import JSONDecodeError
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from lamella._headers import check_header
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "BodyConsumedError",
     "BodyTooLargeError",
     "ClientDisconnect",
+    "DependencyError",
+    "EndpointContext",
     "EnvironError",
     "HTTPException",
+    "LamellaDeprecationWarning",
     "LamellaError",
     "MalformedJSONError",
     "MalformedPayloadError",
     "MultiPartException",
     "NoResponseError",
     "ProtocolError",
+    "RequestValidationError",
     "ResponseStartedError",
+    "ResponseValidationError",
     "StackError",
     "StarletteDeprecationWarning",
+    "SwallowedError",
     "UsageError",
+    "ValidationException",
     "WebSocketException",
+    "WebSocketRequestValidationError",
     "WrongPayloadError",
 ]
 
@@ -65,7 +80,8 @@ class HTTPException(Exception):
 
     Args:
         status_code: the status to answer with.
-        detail: text of the answer; without it the phrase of the status, "" for an unknown one.
+        detail: text of the answer, or anything that JSON can say; without it the phrase of the
+            status, "" for an unknown one.
         headers: extra headers of the answer, name to value.
 
     Raises:
@@ -77,7 +93,7 @@ class HTTPException(Exception):
     def __init__(
         self,
         status_code: int,
-        detail: str | None = None,
+        detail: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         for name, value in headers.items() if headers else ():
@@ -208,12 +224,115 @@ class ClientDisconnect(Exception):
     """
 
 
+class EndpointContext(TypedDict, total=False):
+    """Where an endpoint stands, for the text of an error.
+
+    Keys:
+        function: its name.
+        path: method and path of its route.
+        file: of its source.
+        line: in that file, from 1.
+    """
+
+    function: str
+    path: str
+    file: str
+    line: int
+
+
+class ValidationException(Exception):
+    """Values that do not fit their types.
+
+    Args:
+        errors: one mapping each, with ``type``, ``loc``, ``msg`` and ``input``.
+        endpoint_ctx: where the endpoint stands.
+
+    Source: as FastAPI 0.165.
+    """
+
+    def __init__(
+        self, errors: Sequence[Any], *, endpoint_ctx: EndpointContext | None = None
+    ) -> None:
+        self._errors = errors
+        self.endpoint_ctx: EndpointContext = endpoint_ctx or {}
+
+    def errors(self) -> Sequence[Any]:
+        """One mapping for each, with ``type``, ``loc`` (a tuple), ``msg`` and ``input``."""
+        return self._errors
+
+    def __str__(self) -> str:
+        count = len(self._errors)
+        lines = [f"{count} validation error{'' if count == 1 else 's'}:"]
+        lines += [f"  {error}" for error in self._errors]
+        ctx = self.endpoint_ctx
+        if "file" in ctx and "line" in ctx and "function" in ctx:
+            lines.append(f'  File "{ctx["file"]}", line {ctx["line"]}, in {ctx["function"]}')
+        if "path" in ctx:
+            lines.append(f"    {ctx['path']}")
+        return "\n".join(lines)
+
+
+class RequestValidationError(ValidationException):
+    """A request does not fit what its endpoint takes. Answered with 422 if nobody catches it.
+
+    Args:
+        errors: see ``ValidationException``.
+        body: what the body was, as far as it was read.
+        endpoint_ctx: where the endpoint stands.
+    """
+
+    def __init__(
+        self,
+        errors: Sequence[Any],
+        *,
+        body: Any = None,
+        endpoint_ctx: EndpointContext | None = None,
+    ) -> None:
+        super().__init__(errors, endpoint_ctx=endpoint_ctx)
+        self.body = body
+
+
+class WebSocketRequestValidationError(ValidationException):
+    """A handshake does not fit what its endpoint takes. The websocket is closed with 1008."""
+
+
+class ResponseValidationError(ValidationException):
+    """What an endpoint returned does not fit the type that it declares: an error of the server's.
+
+    Args:
+        errors: see ``ValidationException``.
+        body: what it returned.
+        endpoint_ctx: where the endpoint stands.
+    """
+
+    def __init__(
+        self,
+        errors: Sequence[Any],
+        *,
+        body: Any = None,
+        endpoint_ctx: EndpointContext | None = None,
+    ) -> None:
+        super().__init__(errors, endpoint_ctx=endpoint_ctx)
+        self.body = body
+
+
 class LamellaError(Exception):
     """What lamella raises on its own account; the base of the classes below."""
 
 
 class StackError(LamellaError, TypeError):
     """A stack, a layer or a route is declared wrongly; found when the app is built."""
+
+
+class DependencyError(StackError):
+    """An endpoint or a dependency asks for what nobody can give; found when the app is built."""
+
+
+class SwallowedError(LamellaError, RuntimeError):
+    """A dependency caught the error of the endpoint at its ``yield`` and raised none itself.
+
+    There is no response then. It raises the error again, or another one.
+    """
 
 
 class UsageError(LamellaError, AssertionError, ValueError):
@@ -248,3 +367,7 @@ class StarletteDeprecationWarning(UserWarning):
     A `UserWarning`, not a `DeprecationWarning`, so that it is shown by default. The name is
     Starlette's, and filters written for it go on working.
     """
+
+
+class LamellaDeprecationWarning(UserWarning):
+    """What is used here goes away in a later version of lamella."""

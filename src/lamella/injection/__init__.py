@@ -1,0 +1,1 @@
+"""Dependency injection: what endpoints ask for, and how they get it."""
