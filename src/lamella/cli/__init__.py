@@ -1,4 +1,4 @@
-"""The command line of ``python -m lamella``.
+"""The command line: ``lamella``, which is ``python -m lamella``.
 
 Floor 9. Standard library only, so that it works wherever the package does.
 """
@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from lamella.cli.as_starlette import run_as_starlette
+from lamella.cli.openapi import run_openapi
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,11 +27,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: the command line is wrong (code 2), or what it runs ends so.
     """
-    options, program, is_module = _split(sys.argv[1:] if arguments is None else arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["openapi"]:
+        run_openapi(words[1:])
+        return
+    options, program, is_module = _split(words)
     parser = argparse.ArgumentParser(
-        prog="python -m lamella",
-        usage="%(prog)s --as-starlette (-m module | script.py) ...",
-        description="Run a program for Starlette, as `python` would, on lamella.",
+        prog="lamella",
+        usage="%(prog)s --as-starlette (-m module | script.py) ...\n"
+        "       %(prog)s openapi module:app",
+        description="Run a program for Starlette, as `python` would, on lamella; or print the"
+        " OpenAPI document of an application.",
     )
     parser.add_argument(
         "--as-starlette",
@@ -39,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     given = parser.parse_args(options)
     if not given.as_starlette:
-        parser.error("expected --as-starlette and a program to run")
+        parser.error("expected --as-starlette and a program to run, or openapi and an application")
     if not program:
         parser.error("expected a program to run: `-m module ...` or `script.py ...`")
     run_as_starlette(program, is_module=is_module)
