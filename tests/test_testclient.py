@@ -20,6 +20,7 @@ import pytest
 import starlette.testclient
 
 from lamella._testclient.http import HTTPRun
+from lamella._testclient.run import Run
 from lamella.exceptions import StarletteDeprecationWarning
 from lamella.testclient import (
     TestClient,
@@ -320,6 +321,22 @@ def test_an_app_that_is_cancelled_by_itself_is_told_as_starlette_tells_it() -> N
     for client_class in (starlette.testclient.TestClient, TestClient):
         with pytest.raises(concurrent.futures.CancelledError):
             client_class(app).get("/")
+
+
+def test_leaving_an_app_that_others_cancel_at_the_same_time_is_no_error() -> None:
+    """As what watches for the client does: of two cancellations at once either may come out."""
+
+    async def leave() -> BaseException | None:
+        async def app(scope, receive, send):
+            run.cancel_scope.cancel()
+            raise asyncio.CancelledError  # which does not say whose it is
+
+        run = Run(app, {"type": "http"})
+        with pytest.raises(asyncio.CancelledError):
+            await run.serve()
+        return run.error
+
+    assert asyncio.run(leave()) is None
 
 
 @pytest.mark.parametrize("moment", ["serve", "wait"])

@@ -378,3 +378,22 @@ def test_an_interrupted_handshake_cancels_its_app(backend, monkeypatch) -> None:
         with pytest.raises(KeyboardInterrupt):
             client.websocket_connect("/ws").__enter__()
     assert ["ended"] == log
+
+
+def test_one_websocket_is_sent_to_by_the_app_of_another(backend) -> None:
+    """Each runs in a thread of its own if the client is not entered, and none is to be lost."""
+    visitors = []
+
+    async def app(scope, receive, send):
+        await receive()
+        await send(accept())
+        visitors.append(send)
+        while (message := await receive())["type"] == "websocket.receive":
+            for visitor in visitors:
+                await visitor(text(message["text"]))
+
+    client = TestClient(app, backend=backend)
+    with client.websocket_connect("/a") as one, client.websocket_connect("/b") as other:
+        for number in range(50):
+            one.send_text(f"{number}")
+            assert (f"{number}", f"{number}") == (one.receive_text(), other.receive_text())

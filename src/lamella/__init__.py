@@ -15,12 +15,25 @@ if TYPE_CHECKING:
     from lamella._as_starlette import install_as_starlette
     from lamella.applications import Lamella, Starlette
     from lamella.background import BackgroundTask, BackgroundTasks
+    from lamella.controllers import Controller
+    from lamella.datastructures import UploadFile
     from lamella.endpoints import HTTPEndpoint, WebSocketEndpoint
     from lamella.exceptions import ClientDisconnect, HTTPException, WebSocketException
     from lamella.middleware import Middleware
     from lamella.middleware.base import BaseHTTPMiddleware
     from lamella.middleware.composition import compose
-    from lamella.requests import Request
+    from lamella.param_functions import (
+        Body,
+        Cookie,
+        Depends,
+        File,
+        Form,
+        Header,
+        Path,
+        Query,
+        Security,
+    )
+    from lamella.requests import HTTPConnection, Request
     from lamella.responses import (
         FileResponse,
         HTMLResponse,
@@ -30,19 +43,32 @@ if TYPE_CHECKING:
         Response,
         StreamingResponse,
     )
-    from lamella.routing import Host, Mount, Route, Router, WebSocketRoute
+    from lamella.routing import APIRouter, Host, Mount, Route, Router, WebSocketRoute
     from lamella.websockets import WebSocket, WebSocketDisconnect
 
 _HOMES: Final = {
     "_as_starlette": ("install_as_starlette",),
     "applications": ("Lamella", "Starlette"),
     "background": ("BackgroundTask", "BackgroundTasks"),
+    "controllers": ("Controller",),
+    "datastructures": ("UploadFile",),
     "endpoints": ("HTTPEndpoint", "WebSocketEndpoint"),
     "exceptions": ("ClientDisconnect", "HTTPException", "WebSocketException"),
     "middleware": ("Middleware",),
     "middleware.base": ("BaseHTTPMiddleware",),
     "middleware.composition": ("compose",),
-    "requests": ("Request",),
+    "param_functions": (
+        "Body",
+        "Cookie",
+        "Depends",
+        "File",
+        "Form",
+        "Header",
+        "Path",
+        "Query",
+        "Security",
+    ),
+    "requests": ("HTTPConnection", "Request"),
     "responses": (
         "FileResponse",
         "HTMLResponse",
@@ -52,33 +78,46 @@ _HOMES: Final = {
         "Response",
         "StreamingResponse",
     ),
-    "routing": ("Host", "Mount", "Route", "Router", "WebSocketRoute"),
+    "routing": ("APIRouter", "Host", "Mount", "Route", "Router", "WebSocketRoute"),
     "websockets": ("WebSocket", "WebSocketDisconnect"),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "APIRouter",
     "BackgroundTask",
     "BackgroundTasks",
     "BaseHTTPMiddleware",
+    "Body",
     "ClientDisconnect",
+    "Controller",
+    "Cookie",
+    "Depends",
+    "File",
     "FileResponse",
+    "Form",
     "HTMLResponse",
+    "HTTPConnection",
     "HTTPEndpoint",
     "HTTPException",
+    "Header",
     "Host",
     "JSONResponse",
     "Lamella",
     "Middleware",
     "Mount",
+    "Path",
     "PlainTextResponse",
+    "Query",
     "RedirectResponse",
     "Request",
     "Response",
     "Route",
     "Router",
+    "Security",
     "Starlette",
     "StreamingResponse",
+    "UploadFile",
     "WebSocket",
     "WebSocketDisconnect",
     "WebSocketEndpoint",

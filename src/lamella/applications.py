@@ -1,11 +1,12 @@
 """The application: routes under a stack of layers.
 
-Floor 8. Names and behaviour as Starlette 1.10; ``Starlette`` is the same class, so that moving is
-a changed import.
+Floor 8. Names and behaviour as Starlette 1.10. ``Lamella``, which has typed endpoints on top,
+stands in a module of its own above this one, and is imported when it is first asked for here.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from lamella._inspect import describe, is_async_callable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
     from typing import ParamSpec
 
+    from lamella._lamella import AppOptions, Lamella
     from lamella.datastructures import URLPath
     from lamella.engine.service import Respond
     from lamella.middleware import _LayerFactory
@@ -38,12 +40,20 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     _D = TypeVar("_D", bound=DispatchFunction)
 
-__all__ = ["AppType", "Lamella", "Starlette"]
+__all__ = ["AppOptions", "AppType", "Lamella", "Starlette"]
 
-AppType = TypeVar("AppType", bound="Lamella")
+AppType = TypeVar("AppType", bound="Starlette")
 
 
-class Lamella(Service):
+def __getattr__(name: str) -> Any:
+    if name not in ("AppOptions", "Lamella"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module("lamella._lamella"), name)
+    globals()[name] = value
+    return value
+
+
+class Starlette(Service):
     """An ASGI application.
 
     Args:
@@ -66,6 +76,7 @@ class Lamella(Service):
     """
 
     # What stands here too is for subclasses that never call `__init__`.
+    root_path = ""
     middleware_stack: ASGIApp | None = None
     max_body_size: int | None = None
     on_disconnect: OnDisconnect | None = None
@@ -142,11 +153,15 @@ class Lamella(Service):
         if scope["type"] == "http":
             await serve(self.respond, scope, receive, send)
         else:
+            if self.root_path:
+                scope["root_path"] = self.root_path
             scope["app"] = self
             await self._built()(scope, receive, send)
 
     def respond(self, request: Request[Any]) -> Coroutine[Any, Any, Response]:
         """The service face: so an application mounted in another is entered by a plain await."""
+        if self.root_path:
+            request.scope["root_path"] = self.root_path
         request.scope["app"] = self
         stack = self.middleware_stack
         if stack is None or stack is not self._linked:
@@ -253,6 +268,3 @@ class Lamella(Service):
     ) -> None:
         """Add a ``WebSocketRoute``."""
         self.router.add_websocket_route(path, route, name=name)
-
-
-Starlette = Lamella

@@ -174,14 +174,7 @@ class StaticFiles(Service):
         "." is the directory itself. A path with empty, "." or ".." segments is no file's URL; it
         is given as one that leads out, which is not found.
         """
-        names = get_route_path(scope).split("/")
-        if names[0] == "":
-            del names[0]
-        if names and names[-1] == "":
-            del names[-1]
-        if not all(map(_is_plain, names)):
-            names.insert(0, os.pardir)
-        return os.sep.join(names) or os.curdir  # noqa: PTH118 - a Path would drop what is odd
+        return relative(get_route_path(scope))
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Answer for a path that `get_path` gave, or another one to be served instead.
@@ -192,17 +185,26 @@ class StaticFiles(Service):
         """
         if scope["method"] not in _METHODS:
             raise HTTPException(status_code=405, headers={"Allow": ", ".join(_METHODS)})
-        found = await run_in_threadpool(self._find, path)
-        asked: str = scope.get("path", "")
-        if found is not None and found.is_index and not asked.endswith("/"):
-            # So that relative links in it work.
-            return RedirectResponse(location_of(asked + "/", scope.get("query_string", b"")))
-        if found is not None and (found.is_index or not _as_directory(asked, path)):
-            return self.file_response(found.path, found.stat, scope)
+        found = await self._found(path, scope)
+        if found is not None:
+            return self._response_of(found, scope)
         page = await run_in_threadpool(self._find, _NOT_FOUND) if self.html else None
         if page is not None:
             return FileResponse(page.path, stat_result=page.stat, status_code=404)
         raise HTTPException(status_code=404)
+
+    async def _found(self, path: str, scope: Scope) -> _Found | None:
+        found = await run_in_threadpool(self._find, path)
+        if found is None or found.is_index or not _as_directory(scope.get("path", ""), path):
+            return found
+        return None
+
+    def _response_of(self, found: _Found, scope: Scope) -> Response:
+        asked: str = scope.get("path", "")
+        if found.is_index and not asked.endswith("/"):
+            # So that relative links in it work.
+            return RedirectResponse(location_of(asked + "/", scope.get("query_string", b"")))
+        return self.file_response(found.path, found.stat, scope)
 
     def _find(self, path: str) -> _Found | None:
         """Look a file up, in a thread: a regular one that may be read, or nothing."""
@@ -312,6 +314,18 @@ def _statics_of(package: str | tuple[str, str]) -> str:
     if not Path(directory).is_dir():
         raise UsageError(f"Directory {folder!r} in package {name!r} could not be found.")
     return directory
+
+
+def relative(path: str) -> str:
+    """A path of a URL as `StaticFiles.get_path` gives it."""
+    names = path.split("/")
+    if names[0] == "":
+        del names[0]
+    if names and names[-1] == "":
+        del names[-1]
+    if not all(map(_is_plain, names)):
+        names.insert(0, os.pardir)
+    return os.sep.join(names) or os.curdir  # noqa: PTH118 - a Path would drop what is odd
 
 
 def _as_directory(asked: str, path: str) -> bool:

@@ -92,7 +92,9 @@ class Run:
             with self.cancel_scope:
                 await self.app(self.scope, self.receive, self.send)
         except anyio.get_cancelled_exc_class():
-            self.error = CancelledError("The app was cancelled, and not by the test client.")
+            # Where somebody cancels it as well, ours may come out as theirs.
+            if not self.cancel_scope.cancel_called:
+                self.error = CancelledError("The app was cancelled, and not by the test client.")
             raise
         except BaseException as exc:
             self.error = exc

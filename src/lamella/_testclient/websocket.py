@@ -6,12 +6,15 @@ Floor 9. Both sessions make and read messages with the functions here. Source: A
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from typing import Any, Final, Literal, NamedTuple
 
 import anyio
+import anyio.from_thread
 import anyio.lowlevel
+import anyio.to_thread
 
 from lamella._testclient.run import ASGI3App, ClientLeftError, Run
 from lamella.exceptions import UsageError
@@ -61,6 +64,7 @@ class WebSocketRun(Run):
         self._accepted = False
         self._left = False
         self._told = False  # the test has been given the app's error
+        self._token: anyio.lowlevel.EventLoopToken | None = None
 
     def finish(self) -> None:
         """Let go a test that waits for a message."""
@@ -83,7 +87,14 @@ class WebSocketRun(Run):
         self._answered = True
         if message["type"] == "websocket.close":
             self._close = _closed(message)
-        await self._to_test.send(message)
+        if self._token in (None, anyio.lowlevel.current_token()):
+            await self._to_test.send(message)
+            return
+        # Of a websocket in another thread, as where one visitor's message goes to all others: the
+        # stream belongs to the loop of this one.
+        send = functools.partial(self._to_test.send, message)
+        hop = functools.partial(anyio.from_thread.run, send, token=self._token)
+        await anyio.to_thread.run_sync(hop)
 
     async def put(self, message: Message) -> BaseException | None:
         """Send the app a message; return its error instead if it has raised one.
@@ -133,6 +144,7 @@ class WebSocketRun(Run):
 
     async def handshake(self) -> Message | Denial | BaseException:
         """Ask to connect; return the app's websocket.accept, or why there is none."""
+        self._token = anyio.lowlevel.current_token()
         outcome = await self.put({"type": "websocket.connect"}) or await self.take_data()
         if isinstance(outcome, Denial | BaseException):
             return outcome

@@ -45,6 +45,8 @@ class Middleware(Generic[P]):
         StackError: an instance instead of a class, or arguments that the class does not take.
     """
 
+    composed: list[Middleware[...]] | None = None  # what `compose` made one of
+
     def __init__(self, cls: _LayerFactory[P], *args: P.args, **kwargs: P.kwargs) -> None:
         self.cls = cls
         self.args = args

@@ -36,7 +36,9 @@ def compose(*layers: Any) -> Middleware[...]:
     def composed(app: ASGIApp) -> ASGIApp:
         return fold(app, declared)
 
-    return Middleware(composed)
+    layer = Middleware(composed)
+    layer.composed = declared
+    return layer
 
 
 def declarations(layers: Iterable[Any] | None, where: str) -> list[Middleware[...]]:

@@ -1,4 +1,4 @@
-"""OpenTelemetry: one server span a request.
+"""OpenTelemetry: one server span a request, and spans of the parts of its work.
 
 Floor 6. Name, arguments and attributes as Starlette 1.10, by the semantic conventions for HTTP
 server spans. The span is current for everything inside, streams and background tasks included, and
@@ -13,10 +13,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from lamella._headers import values_in
+from lamella._tracing import TRACED_SCOPE_KEY, Operation
 from lamella.engine.stack import Layer
-from lamella.exceptions import UsageError
+from lamella.exceptions import (
+    HTTPException,
+    RequestValidationError,
+    UsageError,
+    WebSocketException,
+    WebSocketRequestValidationError,
+)
 from lamella.requests import HTTPConnection
 from lamella.routing import Mount
+from lamella.websockets import WebSocketDisconnect
 
 try:
     from opentelemetry import context, propagate, trace
@@ -31,7 +39,8 @@ except ModuleNotFoundError as _exc:
     ) from None
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
 
     from opentelemetry import metrics
     from opentelemetry.context import Context
@@ -44,8 +53,14 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenTelemetryMiddleware"]
 
-TRACED_SCOPE_KEY: Final = "lamella.opentelemetry"
-"""The scope key by which a layer further in sees that the request is seen to."""
+# What says no more than that the client asked for something it cannot have.
+_ANSWERS: Final = (
+    HTTPException,
+    RequestValidationError,
+    WebSocketException,
+    WebSocketRequestValidationError,
+)
+_LEFT_AS_AGREED: Final = (1000, 1001)  # codes of a websocket's close (RFC 6455 section 7.4.1)
 
 # Those of RFC 9110 and RFC 5789; what else a client makes up must not become the name of a span.
 _METHODS: Final = frozenset(
@@ -67,6 +82,8 @@ class OpenTelemetryMiddleware(Layer):
         tracer_provider: the global one without it.
         meter_provider: for Starlette's signature; nothing is measured.
         websockets: make a span of each websocket too; it lasts as long as the websocket.
+        operation_spans: make a span of each part of the work on a typed endpoint, too:
+            `lamella.dependencies`, `lamella.endpoint` and `lamella.serialization`.
 
     Raises:
         UsageError: one of ``excluded_urls`` is no regular expression.
@@ -80,6 +97,7 @@ class OpenTelemetryMiddleware(Layer):
         tracer_provider: TracerProvider | None = None,
         meter_provider: metrics.MeterProvider | None = None,
         websockets: bool = False,
+        operation_spans: bool = False,
     ) -> None:
         super().__init__(app)
         if isinstance(excluded_urls, str):
@@ -87,6 +105,7 @@ class OpenTelemetryMiddleware(Layer):
         self._excluded_urls = [_compiled(pattern) for pattern in excluded_urls if pattern]
         self._tracer_provider = tracer_provider or trace.get_tracer_provider()
         self._websockets = websockets
+        self._operation_spans = operation_spans
         self._tracer: Tracer | None = None
 
     async def respond(self, request: Request[Any]) -> Response:
@@ -149,13 +168,20 @@ class OpenTelemetryMiddleware(Layer):
         )
         inside = trace.set_span_in_context(span, inside)
         context.attach(inside)
-        return _Traced(conn, span, around, inside)
+        traced = _Traced(conn, span, around, inside)
+        if self._operation_spans:
+            traced.operation = partial(_Part, self._tracer)
+        return traced
 
 
 class _Traced:
-    """One request or websocket, its span, and the contexts around and inside of it."""
+    """One request or websocket, its span, and the contexts around and inside of it.
 
-    __slots__ = ("_around", "_conn", "_error", "_inside", "_span")
+    Attributes:
+        operation: makes spans of the parts of its work, if this is asked for.
+    """
+
+    __slots__ = ("_around", "_conn", "_error", "_inside", "_span", "operation")
 
     def __init__(
         self, conn: HTTPConnection[Any], span: Span, around: Context, inside: Context
@@ -165,6 +191,7 @@ class _Traced:
         self._around = around
         self._inside = inside
         self._error: Exception | None = None
+        self.operation: Operation | None = None
 
     def fail(self, exc: Exception) -> None:
         """Record an exception, once."""
@@ -204,6 +231,47 @@ class _Traced:
         # Not by a token, which is refused where another layer runs the inside in a task of its own.
         if context.get_current() is self._inside:
             context.attach(self._around)
+
+
+class _Part:
+    """The span of one part of a request's work, and a ``with`` in which it is current."""
+
+    __slots__ = ("_around", "_attributes", "_inside", "_name", "_span", "_tracer")
+
+    def __init__(self, tracer: Tracer, name: str, function: Callable[..., Any] | None) -> None:
+        self._tracer = tracer
+        self._name = f"lamella.{name}"
+        self._attributes = {} if function is None else {"code.function.name": _full_name(function)}
+
+    def __enter__(self) -> None:
+        self._span = self._tracer.start_span(self._name, attributes=self._attributes)
+        self._around = context.get_current()
+        self._inside = trace.set_span_in_context(self._span, self._around)
+        context.attach(self._inside)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(exc, Exception) and not _is_answer(exc):
+            self._span.set_attribute("error.type", type(exc).__qualname__)
+            self._span.set_status(StatusCode.ERROR)
+        self._span.end()
+        if context.get_current() is self._inside:
+            context.attach(self._around)
+
+
+def _full_name(function: Callable[..., Any]) -> str:
+    named: Any = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _is_answer(exc: Exception) -> bool:
+    if isinstance(exc, WebSocketDisconnect):
+        return exc.code in _LEFT_AS_AGREED
+    return isinstance(exc, _ANSWERS)
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:

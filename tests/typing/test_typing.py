@@ -1,4 +1,4 @@
-"""Users' layers are checked by their type checker: a misspelt argument is found before it runs."""
+"""Users' code is checked by their type checker: a misspelt argument is found before it runs."""
 
 import importlib.util
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-USES = HERE / "middleware_uses.py"
+FILES = {name: HERE / f"{name}_uses.py" for name in ("middleware", "typed")}
 ROOT = HERE.parents[1]
 
 pytestmark = [
@@ -21,8 +21,14 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module", params=FILES)
+def uses(request):
+    """A file of uses: of layers, or of typed endpoints."""
+    return FILES[request.param]
+
+
 @pytest.fixture(scope="module")
-def errors(tmp_path_factory):
+def errors(uses, tmp_path_factory):
     """The lines of the file of uses that mypy --strict finds an error in, each with its text."""
     command = [
         sys.executable,
@@ -32,36 +38,37 @@ def errors(tmp_path_factory):
         "--no-error-summary",
         "--config-file=",
         f"--cache-dir={tmp_path_factory.mktemp('mypy')}",
-        str(USES),
+        str(uses),
     ]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
     assert result.returncode in (0, 1), result.stdout + result.stderr
     found = {}
     for line in result.stdout.splitlines():
-        if match := re.match(rf".*{USES.name}:(\d+): error: (.*)", line):
+        if match := re.match(rf".*{uses.name}:(\d+): error: (.*)", line):
             found.setdefault(int(match[1]), []).append(match[2])
     return found
 
 
-def marked():
+def marked(uses):
     """The lines that are marked as wrong."""
-    lines = USES.read_text(encoding="utf-8").splitlines()
+    lines = uses.read_text(encoding="utf-8").splitlines()
     return {number for number, line in enumerate(lines, 1) if line.endswith("# wrong")}
 
 
-def test_every_wrong_use_is_an_error(errors):
-    """A missing, misspelt or mistyped argument of a layer."""
-    lines = USES.read_text(encoding="utf-8").splitlines()
-    assert [] == [lines[number - 1] for number in sorted(marked() - errors.keys())]
+def test_every_wrong_use_is_an_error(errors, uses):
+    """A missing, misspelt or mistyped argument."""
+    lines = uses.read_text(encoding="utf-8").splitlines()
+    assert [] == [lines[number - 1] for number in sorted(marked(uses) - errors.keys())]
 
 
-def test_every_right_use_passes(errors):
+def test_every_right_use_passes(errors, uses):
     """No false alarm."""
-    assert {} == {number: text for number, text in errors.items() if number not in marked()}
+    assert {} == {number: text for number, text in errors.items() if number not in marked(uses)}
 
 
-def test_misspelt_argument_is_named(errors):
+def test_misspelt_argument_is_named(errors, uses):
     """The error tells which."""
     texts = " ".join(text for found in errors.values() for text in found)
-    for word in ("levle", "nmae", "dispach"):
+    words = {"middleware": ("levle", "nmae", "dispach"), "typed": ("titel", "min_lenght", "status")}
+    for word in words[uses.stem.removesuffix("_uses")]:
         assert f'"{word}"' in texts
