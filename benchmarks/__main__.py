@@ -9,7 +9,19 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import bridges, imports, layers, memory, plain, routes, streaming, tasks, wire
+from benchmarks import (
+    bridges,
+    documents,
+    imports,
+    layers,
+    memory,
+    plain,
+    routes,
+    streaming,
+    tasks,
+    typed,
+    wire,
+)
 from benchmarks.figures import Figure, as_json, command, markdown, table
 from benchmarks.frameworks import APPLICATIONS, Pair, load
 from benchmarks.machine import machine
@@ -24,6 +36,8 @@ GROUPS: dict[str, Measure] = {
     "memory": memory.measure,
     "plain": plain.measure,
     "routes": routes.measure,
+    "typed": typed.measure,
+    "documents": documents.measure,
     "imports": imports.measure,
     "streaming": streaming.measure,
     "wire": wire.measure,
@@ -37,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="lamella, Starlette and a bare ASGI app, side by side in one run.",
+        description="lamella, other frameworks and a bare ASGI app, side by side in one run.",
         epilog=f"Exit code: 0; {CRASHED} if a benchmark crashed; "
         f"{MISSED} with --check if a bar was missed.",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +20,19 @@ CHUNK = b"0123456789abcdef" * 4
 CHUNKS = 100
 
 
-def scope_for(path: str) -> dict[str, Any]:
-    """A GET scope as uvicorn makes it (ASGI HTTP spec 2.3) with a browser's first headers."""
+def scope_for(path: str, query: bytes = b"", method: str = "GET", sent: bytes = b"") -> Scope:
+    """A scope as uvicorn makes it (ASGI HTTP spec 2.3) with a browser's first headers.
+
+    Args:
+        path: without the query.
+        query: what stands after the question mark.
+        method: in capitals.
+        sent: the request's body, which is JSON; without one the headers speak of none.
+    """
+    described = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(sent)).encode()),
+    ]
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -28,27 +40,29 @@ def scope_for(path: str) -> dict[str, Any]:
         "server": ("127.0.0.1", 8000),
         "client": ("127.0.0.1", 40000),
         "scheme": "http",
-        "method": "GET",
+        "method": method,
         "root_path": "",
         "path": path,
         "raw_path": path.encode(),
-        "query_string": b"",
+        "query_string": query,
         "headers": [
             (b"host", b"127.0.0.1:8000"),
             (b"user-agent", b"benchmarks"),
             (b"accept", b"*/*"),
+            *(described if sent else ()),
         ],
         "state": {},
     }
 
 
 class Inbound:
-    """A ``receive`` for one request: an empty body, then silence from a client that stays."""
+    """A ``receive`` for one request: its body at once, then silence from a client that stays."""
 
-    __slots__ = ("_told",)
+    __slots__ = ("_body", "_told")
 
-    def __init__(self) -> None:
+    def __init__(self, body: bytes = b"") -> None:
         """Start with the body not yet read."""
+        self._body = body
         self._told = False
 
     async def __call__(self) -> Message:
@@ -56,7 +70,7 @@ class Inbound:
         if self._told:
             await asyncio.get_running_loop().create_future()
         self._told = True
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return {"type": "http.request", "body": self._body, "more_body": False}
 
 
 async def discard(message: Message) -> None:
@@ -113,11 +127,30 @@ def wrapped(app: App, layers: int) -> App:
 
 @dataclass(frozen=True)
 class Case:
-    """One thing to call: an app, the path asked for and the body that proves it answered."""
+    """One thing to call: an app, what it is asked and the body that proves it answered."""
 
     app: App
     path: str = "/"
     body: bytes = BODY
+    query: bytes = b""
+    method: str = "GET"
+    sent: bytes = b""
+
+    def scope(self) -> Scope:
+        """The scope of one request for it."""
+        return scope_for(self.path, self.query, self.method, self.sent)
+
+    def answered_by(self, body: bytes) -> bool:
+        """Whether a body is the expected one, or the same JSON in other words."""
+        return body == self.body or _parsed(body) == _parsed(self.body) is not None
+
+
+def _parsed(body: bytes) -> Any:
+    """What a body says as JSON; None where it is none."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
 
 
 async def exchange(case: Case) -> None:
@@ -126,17 +159,22 @@ async def exchange(case: Case) -> None:
     Raises:
         RuntimeError: the status is not 200, or the body is another one.
     """
+    status, body = await answer(case)
+    if status != 200 or not case.answered_by(body):
+        raise RuntimeError(
+            f"Expected 200 and {case.body[:60]!r} for {case.path}, "
+            f"got {status} and {body[:60]!r} from {case.app!r}."
+        )
+
+
+async def answer(case: Case) -> tuple[int | None, bytes]:
+    """Run one request; the status, None without one, and the whole body."""
     sent: list[Message] = []
 
     async def collect(message: Message) -> None:
         sent.append(dict(message))
 
     async with asyncio.timeout(10):
-        await case.app(scope_for(case.path), Inbound(), collect)
+        await case.app(case.scope(), Inbound(case.sent), collect)
     status = sent[0].get("status") if sent else None
-    body = b"".join(message.get("body", b"") for message in sent)
-    if status != 200 or body != case.body:
-        raise RuntimeError(
-            f"Expected 200 and {case.body[:60]!r} for {case.path}, "
-            f"got {status} and {body[:60]!r} from {case.app!r}."
-        )
+    return status, b"".join(message.get("body", b"") for message in sent)

@@ -55,7 +55,8 @@ class Figure:
         return {True: "ok", False: "miss", None: ""}[self.met]
 
 
-HEADINGS = ("what", "unit", "lamella", "Starlette", "bare", "ratio", "bar", "")
+# Beside lamella stands Starlette, unless the row names another.
+HEADINGS = ("what", "unit", "lamella", "beside", "bare", "ratio", "bar", "")
 
 
 def number(value: float) -> str:

@@ -9,7 +9,20 @@ from pathlib import Path
 
 from benchmarks.frameworks import version_of
 
-PACKAGES = ("lamella", "starlette", "anyio", "msgspec", "uvicorn", "httptools", "uvloop")
+PACKAGES = (
+    "lamella",
+    "starlette",
+    "anyio",
+    "msgspec",
+    "pydantic",
+    "uvicorn",
+    "httptools",
+    "uvloop",
+    "fastapi",
+    "litestar",
+    "blacksheep",
+    "falcon",
+)
 
 
 def machine() -> str:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from benchmarks.asgi import Case, Inbound, discard, exchange, scope_for
+from benchmarks.asgi import Case, Inbound, discard, exchange
 
 Key = TypeVar("Key", bound=Hashable)
 Say = Callable[[str], None]
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 # Nothing that is timed here ever waits, so the thread's own processor time is the time it takes;
 # it leaves out when another process had the core. Where it ticks too coarsely, the wall clock.
@@ -30,6 +31,7 @@ class Effort:
     memory_rounds: int
     memory_requests: int
     import_rounds: int
+    build_rounds: int
     wire_rounds: int
     wire_seconds: float
     wire_requests: int
@@ -42,6 +44,7 @@ FULL = Effort(
     memory_rounds=5,
     memory_requests=200,
     import_rounds=21,
+    build_rounds=9,
     wire_rounds=5,
     wire_seconds=3.0,
     wire_requests=500_000,
@@ -53,6 +56,7 @@ QUICK = Effort(
     memory_rounds=2,
     memory_requests=200,
     import_rounds=5,
+    build_rounds=3,
     wire_rounds=1,
     wire_seconds=1.0,
     wire_requests=200_000,
@@ -101,8 +105,10 @@ def rotated(keys: Sequence[Key], by: int) -> list[Key]:
     return [*keys[by:], *keys[:by]]
 
 
-def interleaved(cases: Mapping[Key, Case], effort: Effort) -> dict[Key, list[float]]:
-    """Time every case once per round, in one event loop.
+def interleaved(
+    cases: Mapping[Key, Case], effort: Effort, loop_factory: LoopFactory | None = None
+) -> dict[Key, list[float]]:
+    """Time every case once per round, in one event loop: asyncio's own unless one is given.
 
     Every case is checked for its answer first. A round runs one block of calls for each case, so
     slow drift of the machine meets all of them alike; a block is as many calls as fit in
@@ -111,7 +117,8 @@ def interleaved(cases: Mapping[Key, Case], effort: Effort) -> dict[Key, list[flo
     Returns:
         For each case the microseconds per call, one value per round.
     """
-    return asyncio.run(_interleaved(cases, effort))
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(_interleaved(cases, effort))
 
 
 async def _interleaved(cases: Mapping[Key, Case], effort: Effort) -> dict[Key, list[float]]:
@@ -134,8 +141,9 @@ async def _interleaved(cases: Mapping[Key, Case], effort: Effort) -> dict[Key, l
 async def _block(case: Case, calls: int) -> float:
     """Microseconds per call over ``calls`` calls in a row."""
     app = case.app
-    scope = scope_for(case.path)
+    scope, sent = case.scope(), case.sent
     started = clock_ns()
     for _ in range(calls):
-        await app(dict(scope), Inbound(), discard)
+        # A state of its own, as from a server: some frameworks keep things in it.
+        await app({**scope, "state": {}}, Inbound(sent), discard)
     return (clock_ns() - started) / calls / 1000

@@ -10,19 +10,23 @@ import pytest
 from benchmarks import (
     __main__,
     bridges,
+    documents,
     imports,
     layers,
     memory,
+    peers,
     plain,
     routes,
     streaming,
     tasks,
+    typed,
     wire,
     wire_load,
 )
 from benchmarks.asgi import Case, bare, exchange
 from benchmarks.figures import Bar, Figure, as_json, markdown, number, table
 from benchmarks.frameworks import Pair, load
+from benchmarks.lifespan import started
 from benchmarks.measure import Effort, Spread, rotated, slopes
 from tests.loops import asyncio_only
 
@@ -35,12 +39,13 @@ TINY = Effort(
     memory_rounds=1,
     memory_requests=10,
     import_rounds=1,
+    build_rounds=1,
     wire_rounds=1,
     wire_seconds=5.0,
     wire_requests=20,
     wire_connections=2,
 )
-IN_PROCESS = [bridges, layers, memory, plain, routes, streaming, tasks]
+IN_PROCESS = [bridges, layers, memory, plain, routes, streaming, tasks, typed]
 
 
 def of(value):
@@ -93,6 +98,13 @@ def test_imports_are_timed_in_fresh_interpreters(pair):
     assert_sound(imports.measure(pair, TINY, lambda text: None), "imports")
 
 
+def test_documents_are_made_of_every_route_by_every_framework(pair):
+    """A framework that left routes out of its document would be quick, and is refused."""
+    figures = documents.measure(pair, TINY, lambda text: None, routes=4)
+    assert_sound(figures, "documents")
+    assert all(spread.minimum > 0 for made in figures for spread in spreads(made).values())
+
+
 def test_wire_counts_answers_of_real_servers(pair):
     """The server and the generator are processes of their own and must find each other."""
     figures = wire.measure(pair, TINY, lambda text: None, counts=(1,))
@@ -102,7 +114,7 @@ def test_wire_counts_answers_of_real_servers(pair):
 
 def test_every_group_of_the_command_line_is_measured_here():
     """A new group must not escape the tests above."""
-    tested = {module.measure for module in [*IN_PROCESS, imports, wire]}
+    tested = {module.measure for module in [*IN_PROCESS, documents, imports, wire]}
     assert tested == set(__main__.GROUPS.values())
 
 
@@ -141,6 +153,92 @@ async def test_wrong_answer_is_refused_before_anything_is_timed():
     """An error page is quick; a figure made of it would be praise."""
     with pytest.raises(RuntimeError, match="Expected 200 .* got 500"):
         await exchange(Case(broken))
+
+
+async def echoing(scope, receive, send):
+    """Send back what came, and what was asked, as JSON with spaces in it."""
+    said = {"body": (await receive())["body"].decode(), "asked": scope["query_string"].decode()}
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": json.dumps(said, indent=1).encode()})
+
+
+@asyncio_only("the benchmarks measure on asyncio")
+@pytest.mark.anyio
+async def test_query_and_body_of_a_case_are_sent_and_the_same_json_in_other_words_will_do():
+    """Frameworks differ in the spaces that they put into JSON, which is no error."""
+    expected = b'{"asked":"q=1","body":"[]"}'
+    case = Case(echoing, "/", expected, query=b"q=1", method="POST", sent=b"[]")
+    await exchange(case)
+    assert (b"content-length", b"2") in case.scope()["headers"]
+    with pytest.raises(RuntimeError, match="Expected 200"):
+        await exchange(replace(case, query=b"q=2"))
+
+
+@pytest.mark.parametrize("body", [b"oops", b"null"])
+def test_what_is_no_json_must_be_the_very_same(body):
+    """None is what both read as, but an error page is not the answer."""
+    assert not Case(bare, body=b"Hello").answered_by(body)
+    assert Case(bare, body=b"Hello").answered_by(b"Hello")
+
+
+async def failing(scope, receive, send):
+    """Refuse to start."""
+    await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+
+async def raising(scope, receive, send):
+    """End without an answer, as an app that knows of no lifespan."""
+    raise ZeroDivisionError("on purpose")
+
+
+@pytest.mark.parametrize(("app", "said"), [(failing, "no database"), (raising, "on purpose")])
+def test_app_that_does_not_start_is_not_measured(app, said):
+    """What is asked of it would be an error page, or lack what its start makes."""
+    with pytest.raises(RuntimeError, match=said):
+        started(app)
+
+
+def peer(name, by_hand=False):
+    """Stand for a framework's program."""
+    return peers.Peer(name, lambda: bare, by_hand, "")
+
+
+TAKEN = {peers.SUBJECT: [2.0], "a": [9.0], "b": [5.0], "c": [4.0]}
+THREE = [peer(peers.SUBJECT), peer("a"), peer("b"), peer("c", by_hand=True)]
+
+
+def bars(bar):
+    """Name the rows in their order, and those that have the bar."""
+    made = peers.beside(("typed", "what", "us"), THREE, TAKEN, bar, {})
+    return [row.what[-1] for row in made], [row.what[-1] for row in made if row.bar]
+
+
+def test_bar_on_a_ratio_is_beside_the_quickest_that_declares_what_it_does(monkeypatch):
+    """What is done by hand is shown, and no framework is held to it."""
+    monkeypatch.setattr(peers, "absent", list)
+    assert bars(Bar(0.5, of="ratio")) == (["c", "b", "a"], ["b"])
+    assert bars(Bar(15)) == (["c", "b", "a"], ["c"])
+
+
+def test_without_one_of_the_frameworks_there_is_no_bar_on_a_ratio(monkeypatch):
+    """The one that is missing might be the quickest: the bar would be met too easily."""
+    monkeypatch.setattr(peers, "absent", lambda: ["falcon"])
+    assert bars(Bar(0.5, of="ratio")) == (["c", "b", "a"], [])
+    assert bars(Bar(15)) == (["c", "b", "a"], ["c"])
+
+
+def test_frameworks_that_are_not_installed_are_named_in_one_line(monkeypatch):
+    """A table that silently lacks the quickest framework would be praise."""
+    monkeypatch.setattr(peers, "find_spec", lambda name: None if name == "falcon" else name)
+    said = []
+    peers.announce(said.append, "typed")
+    assert said == ["typed; not installed, so left out: falcon"]
+
+
+def test_what_is_measured_alone_has_its_row():
+    """With nothing installed beside it, a bar on the value holds all the same."""
+    made = peers.beside(("typed", "what", "us"), THREE[:1], TAKEN, Bar(15), {})
+    assert [(row.what, row.reference, row.verdict) for row in made] == [("what", None, "ok")]
 
 
 def test_crash_of_a_group_is_told_and_the_others_go_on(monkeypatch, capsys):
