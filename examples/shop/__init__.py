@@ -2,17 +2,20 @@
 
 Start it with `make run`, or `python -m examples.shop`, and read it in this order:
 
-    app.py        what there is: the routes, the layers, and what starts and stops with them
-    layers.py     nine layers, each a few lines; the tenth, for sessions, is lamella's
-    api.py        products and orders as JSON
-    pages.py      the pages, from templates/
+    app.py        all of it: the API, the pages, the layers around both
+    api.py        products and orders as JSON, and the live feed: typed endpoints, see /docs
+    models.py     what comes in and goes out as JSON
+    needs.py      what the endpoints depend on; who may write
+    layers.py     the layers, each a few lines; the one for sessions is lamella's
+    pages.py      the pages, from templates/, and what belongs to them: plain endpoints
     basket.py     what the session keeps: the basket, and who is of the staff
     talk.py       talk at the counter, over a WebSocket
-    files.py      downloads, static/, photos as a stream and from a form
-    feed.py       the live feed of orders (server-sent events)
+    files.py      downloads, static/, photos
+    feed.py       what is told to all who listen
     store.py      products and orders in SQLite
+    opening.py    what starts and stops with the shop
     reading.py    small questions about a request
-    errors.py     every error as one shape of JSON
+    errors.py     errors as JSON
     catalogue.py  the teas it starts with
     settings.py   what the environment may change
     server.py     how it is served and stopped

@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from importlib.util import find_spec
 
-NEEDED = ("uvicorn", "websockets", "aiosqlite", "jinja2", "itsdangerous", "multipart")
+NEEDED = ("uvicorn", "websockets", "aiosqlite", "jinja2", "itsdangerous", "multipart", "offapi")
 
 
 def main() -> None:
@@ -41,6 +41,8 @@ def serve(listener: socket.socket) -> None:
 
 The stack, outermost first:
 {app.explain()}
+
+Its API, to read and to try: {address}/docs
 
 To order:
   curl {address}/api/orders -H 'Authorization: Bearer {settings.token}' \\

@@ -1,106 +1,141 @@
-"""Products and orders as JSON."""
+"""Products and orders as JSON: typed endpoints, which /docs shows and lets one try."""
 
-import logging
-from typing import Annotated
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from uuid import UUID
 
-import msgspec
-from msgspec import Meta
+from lamella import (
+    APIRouter,
+    BackgroundTasks,
+    Depends,
+    HTTPException,
+    Path,
+    Query,
+    Request,
+    Response,
+)
+from lamella.sse import EventSourceResponse, ServerSentEvent
 
-from lamella.applications import Starlette
-from lamella.background import BackgroundTask
-from lamella.exceptions import HTTPException
-from lamella.requests import Request
-from lamella.responses import JSONResponse
+from .files import PHOTO_SUFFIXES, keep
+from .models import Health, KeptPhoto, NewOrder, ProductPage, Refusal, Search
+from .needs import FeedDep, SettingsDep, StoreDep, may_write
+from .opening import confirm
+from .reading import media_type
+from .store import PAGE_SIZE, Order, Product
 
-from .reading import media_type, page_number
-from .store import PAGE_SIZE, Product, Store, Wanted
-
-log = logging.getLogger("shop")
-
-
-class NewLine(msgspec.Struct, forbid_unknown_fields=True):
-    """One product of a new order."""
-
-    product_id: Annotated[int, Meta(ge=1, le=1_000_000)]
-    quantity: Annotated[int, Meta(ge=1, le=99)]
-
-
-class NewOrder(msgspec.Struct, forbid_unknown_fields=True):
-    """What a client sends to order."""
-
-    customer: Annotated[str, Meta(min_length=1, max_length=80)]
-    lines: Annotated[list[NewLine], Meta(min_length=1, max_length=20)]
+Responses = dict[int | str, dict[str, Any]]
 
 
-async def products(request: Request) -> JSONResponse:
-    """GET /api/products?q=&page=: a page of the products, or of those with `q` in the name."""
-    store: Store = request.app.state.store
-    page = page_number(request)
-    found, total = await store.search(request.query_params.get("q", ""), page)
-    return JSONResponse(
-        {
-            "products": msgspec.to_builtins(found),
-            "page": page,
-            "pages": -(-total // PAGE_SIZE),
-            "total": total,
-        }
-    )
+def refusals(*codes: int) -> Responses:
+    """Describe the statuses with which an endpoint, or a layer around it, refuses."""
+    return {code: {"model": Refusal} for code in codes}
 
 
-async def product(request: Request) -> JSONResponse:
-    """GET /api/products/{id}: one product."""
-    return JSONResponse(msgspec.to_builtins(await product_of(request)))
+PHOTO_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            kind: {"schema": {"type": "string", "format": "binary"}} for kind in PHOTO_SUFFIXES
+        },
+    }
+}
+ORDERED: Responses = {
+    201: {
+        "description": "The order, received",
+        "headers": {"Location": {"description": "Its address", "schema": {"type": "string"}}},
+        "links": {
+            "order": {"operationId": "order", "parameters": {"order_id": "$response.body#/id"}}
+        },
+    }
+}
+
+router = APIRouter(responses=refusals(429))
 
 
-async def new_order(request: Request) -> JSONResponse:
-    """POST /api/orders: take an order; it is confirmed once the answer is on its way."""
-    store: Store = request.app.state.store
-    if media_type(request) != "application/json":
-        raise HTTPException(415, "Send the order as application/json.")
-    wish = msgspec.json.decode(await request.body(), type=NewOrder)
-    wanted = [Wanted(line.product_id, line.quantity) for line in wish.lines]
-    order = await store.place_order(wish.customer, wanted)
-    return JSONResponse(
-        msgspec.to_builtins(order),
-        status_code=201,
-        headers={"Location": f"/api/orders/{order.id}"},
-        background=BackgroundTask(confirm, request.app, order.id),
-    )
-
-
-async def confirm(app: Starlette, order_id: str) -> None:
-    """Confirm an order and tell everybody who listens to the feed."""
-    await app.state.store.confirm(order_id)
-    app.state.feed.publish("order", {"id": order_id, "state": "confirmed"})
-    log.info("order %s confirmed", order_id)
-
-
-async def order(request: Request) -> JSONResponse:
-    """GET /api/orders/{id}: one order with its lines."""
-    store: Store = request.app.state.store
-    order_id = str(request.path_params["id"])
-    found = await store.order(order_id)
-    if found is None:
-        raise HTTPException(404, f"There is no order {order_id}.")
-    return JSONResponse(msgspec.to_builtins(found))
-
-
-async def health(request: Request) -> JSONResponse:
-    """GET /healthz: whether the shop works, how many requests it answers, how many listen."""
-    state = request.app.state
-    store: Store = state.store
-    await store.product(1)
-    listening = len(state.feed) + len(state.talk)
-    return JSONResponse(
-        {"status": "ok", "in_flight": state.in_flight.count, "listening": listening}
-    )
-
-
-async def product_of(request: Request) -> Product:
+async def product_of(
+    product_id: Annotated[int, Path(ge=1, le=999_999)], store: StoreDep
+) -> Product:
     """Return the product that the path names, or answer 404."""
-    store: Store = request.app.state.store
-    product_id: int = request.path_params["id"]
     found = await store.product(product_id)
     if found is None:
         raise HTTPException(404, f"There is no product {product_id}.")
     return found
+
+
+ProductDep = Annotated[Product, Depends(product_of)]
+
+
+@router.get("/api/products", tags=["products"])
+async def products(wanted: Annotated[Search, Query()], store: StoreDep) -> ProductPage:
+    """Return a page of the products, or of those with `q` in the name."""
+    found, total = await store.search(wanted.q, wanted.page)
+    return ProductPage(found, wanted.page, pages=-(-total // PAGE_SIZE), total=total)
+
+
+@router.get("/api/products/{product_id}", tags=["products"], responses=refusals(404))
+async def product(product: ProductDep) -> Product:
+    """Return one product."""
+    return product
+
+
+@router.put(
+    "/api/products/{product_id}/photo",
+    tags=["products"],
+    dependencies=[Depends(may_write)],
+    responses=refusals(401, 404, 413, 415),
+    openapi_extra=PHOTO_BODY,
+)
+async def put_photo(
+    request: Request, product: ProductDep, store: StoreDep, settings: SettingsDep
+) -> KeptPhoto:
+    """Keep the body as the product's photo, written to disk while it comes in."""
+    suffix = PHOTO_SUFFIXES.get(media_type(request))
+    if suffix is None:
+        raise HTTPException(415, f"Send a photo as one of {', '.join(PHOTO_SUFFIXES)}.")
+    photo = await keep(request.stream(), settings.photos, suffix)
+    address = f"/photos/{photo.name}"
+    await store.set_photo(product.id, address)
+    return KeptPhoto(address, photo.size, photo.sha256)
+
+
+@router.post(
+    "/api/orders",
+    tags=["orders"],
+    status_code=201,
+    dependencies=[Depends(may_write)],
+    responses={**ORDERED, **refusals(401, 409, 411, 413, 415)},
+)
+async def new_order(
+    wish: NewOrder, store: StoreDep, feed: FeedDep, response: Response, tasks: BackgroundTasks
+) -> Order:
+    """Take an order; it is confirmed once the answer is on its way."""
+    taken = await store.place_order(wish.customer, wish.lines)
+    response.headers["Location"] = f"/api/orders/{taken.id}"
+    tasks.add_task(confirm, store, feed, taken.id)
+    return taken
+
+
+@router.get("/api/orders/{order_id}", tags=["orders"], responses=refusals(404))
+async def order(order_id: UUID, store: StoreDep) -> Order:
+    """Return one order with its lines."""
+    found = await store.order(str(order_id))
+    if found is None:
+        raise HTTPException(404, f"There is no order {order_id}.")
+    return found
+
+
+@router.get("/events", tags=["orders"], response_class=EventSourceResponse)
+async def events(feed: FeedDep) -> AsyncIterator[ServerSentEvent]:
+    """Tell of every order that is confirmed, for as long as the client listens."""
+    with feed.subscribe() as heard:
+        yield ServerSentEvent(comment="welcome")
+        while (news := await heard.get()) is not None:
+            yield ServerSentEvent(event="order", data=news)
+
+
+@router.get("/healthz", tags=["shop"])
+async def health(request: Request, store: StoreDep) -> Health:
+    """Tell whether the shop works, how many requests it answers, and how many listen."""
+    await store.product(1)
+    state = request.app.state
+    return Health("ok", state.in_flight.count, len(state.feed) + len(state.talk))

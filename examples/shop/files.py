@@ -13,11 +13,9 @@ from lamella.concurrency import run_in_threadpool
 from lamella.datastructures import UploadFile
 from lamella.exceptions import HTTPException
 from lamella.requests import Request
-from lamella.responses import FileResponse, JSONResponse, RedirectResponse, StreamingResponse
+from lamella.responses import FileResponse, RedirectResponse, StreamingResponse
 from lamella.staticfiles import StaticFiles
 
-from .api import product_of
-from .reading import media_type
 from .settings import Settings
 from .store import Store
 
@@ -65,22 +63,8 @@ async def manual(request: Request) -> FileResponse:
     return FileResponse(MANUAL, content_disposition_type="inline", filename=MANUAL.name)
 
 
-async def put_photo(request: Request) -> JSONResponse:
-    """PUT /api/products/{id}/photo: keep the body as the product's photo."""
-    store: Store = request.app.state.store
-    settings: Settings = request.app.state.settings
-    product = await product_of(request)
-    suffix = PHOTO_SUFFIXES.get(media_type(request))
-    if suffix is None:
-        raise HTTPException(415, f"Send a photo as one of {', '.join(PHOTO_SUFFIXES)}.")
-    photo = await keep(request.stream(), settings.photos, suffix)
-    address = f"/photos/{photo.name}"
-    await store.set_photo(product.id, address)
-    return JSONResponse({"photo": address, "size": photo.size, "sha256": photo.sha256})
-
-
 async def upload_photo(request: Request) -> RedirectResponse:
-    """POST /staff/photo: the same from a form, its file spooled to disk while it comes in."""
+    """POST /staff/photo: keep a photo from a form, its file spooled to disk while it comes in."""
     store: Store = request.app.state.store
     settings: Settings = request.app.state.settings
     async with request.form(max_files=1, max_fields=4) as form:

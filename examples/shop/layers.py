@@ -1,12 +1,11 @@
 """The layers that every request passes, outermost first.
 
 Each has one `dispatch`: what stands before `await call_next(request)` happens on the way in,
-what stands after it on the way out. The last, `InFlight`, is written in pure ASGI, to show that
-both kinds go into one stack.
+what stands after it on the way out. One, `InFlight`, is written in pure ASGI, to show that both
+kinds go into one stack; another, `StaffOnly`, is around single routes.
 """
 
 import hashlib
-import hmac
 import logging
 import math
 import re
@@ -16,13 +15,16 @@ from collections.abc import Callable
 from urllib.parse import quote
 from uuid import uuid4
 
+from lamella.middleware import Middleware
 from lamella.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from lamella.middleware.sessions import SessionMiddleware
 from lamella.requests import Request
 from lamella.responses import Response
 from lamella.types import ASGIApp, Receive, Scope, Send
 
-from .errors import problem
+from .errors import refusal
 from .reading import media_type
+from .settings import Settings
 
 access_log = logging.getLogger("shop.access")
 audit_log = logging.getLogger("shop.audit")
@@ -105,7 +107,7 @@ class RateLimit(BaseHTTPMiddleware):
         """Answer 429 to a client whose bucket is empty."""
         if self.rate and not self.take(request.client.host if request.client else "unknown"):
             wait = str(math.ceil(1 / self.rate))
-            return problem(429, f"Slow down, please: wait {wait} s.", {"Retry-After": wait})
+            return refusal(429, f"Slow down, please: wait {wait} s.", {"Retry-After": wait})
         return await call_next(request)
 
     def take(self, client: str) -> bool:
@@ -120,35 +122,14 @@ class RateLimit(BaseHTTPMiddleware):
         return allowed
 
 
-class TokenAuth(BaseHTTPMiddleware):
-    """Lets everybody read, and those write who send `Authorization: Bearer <token>`.
-
-    The forms of the pages are for everybody, or for the staff who signed in.
-    """
-
-    READING = {"GET", "HEAD", "OPTIONS"}
-    FORMS = {"/basket", "/basket/empty", "/staff/sign-in"}
-
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        """Set the token that writing needs."""
-        super().__init__(app)
-        self.expected = f"Bearer {token}".encode()
+class StaffOnly(BaseHTTPMiddleware):
+    """Lets those pass who signed in, before anything they send is read. Around single routes."""
 
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
-        """Answer 401 to a write without the right token."""
-        if request.method not in self.READING and not self.may_write(request):
-            message = "Writing needs the shop's token: send Authorization: Bearer <token>."
-            return problem(401, message, {"WWW-Authenticate": "Bearer"})
+        """Answer 403 to visitors."""
+        if not request.session.get("staff", False):
+            return refusal(403, "This is for the staff: sign in first, at /staff.")
         return await call_next(request)
-
-    def may_write(self, request: Request) -> bool:
-        """Tell whether this client may: by the form, the token, or the session."""
-        if request.url.path in self.FORMS:
-            return True
-        given = request.headers.get("authorization", "").encode()
-        if hmac.compare_digest(given, self.expected):
-            return True
-        return request.url.path.startswith("/staff/") and request.session.get("staff", False)
 
 
 class Locale(BaseHTTPMiddleware):
@@ -192,9 +173,9 @@ class BodyAudit(BaseHTTPMiddleware):
             return await call_next(request)
         length = request.headers.get("content-length", "")
         if not self.LENGTH.fullmatch(length):
-            return problem(411, "Say how long the JSON is: send Content-Length.")
+            return refusal(411, "Say how long the JSON is: send Content-Length.")
         if int(length) > self.MAX_SIZE:
-            return problem(413, f"JSON may have {self.MAX_SIZE} bytes at most.")
+            return refusal(413, f"JSON may have {self.MAX_SIZE} bytes at most.")
         body = await request.body()
         digest = hashlib.sha256(body).hexdigest()
         audit_log.info("%s %d bytes, sha256 %s", request.state.request_id, len(body), digest)
@@ -226,3 +207,18 @@ class Counter:
     """A number that layers and endpoints share."""
 
     count = 0
+
+
+def stack(settings: Settings, in_flight: Counter) -> "list[Middleware[...]]":
+    """Return what every request passes, outermost first."""
+    return [
+        Middleware(RequestId),
+        Middleware(AccessLog),
+        Middleware(Timing),
+        Middleware(SecurityHeaders),
+        Middleware(InFlight, counter=in_flight),
+        Middleware(RateLimit, rate=settings.rate),
+        Middleware(SessionMiddleware, secret_key=settings.secret),
+        Middleware(Locale),
+        Middleware(BodyAudit),
+    ]

@@ -1,12 +1,14 @@
-"""The page at `/`, and the one for the staff."""
+"""The page at `/`, the one for the staff, and what belongs to them: plain endpoints."""
 
 from pathlib import Path
 
+from lamella.middleware import Middleware
 from lamella.requests import Request
 from lamella.responses import Response
+from lamella.routing import BaseRoute, Mount, Route, WebSocketRoute
 from lamella.templating import Jinja2Templates
 
-from .basket import contents
+from . import basket, files, layers, talk
 from .store import Store
 
 WORDS = {
@@ -77,8 +79,8 @@ async def home(request: Request) -> Response:
     store: Store = request.app.state.store
     q = request.query_params.get("q", "")
     found, _ = await store.search(q, page=1)
-    basket = await contents(request)
-    return page(request, "home.html", q=q, products=found, basket=basket)
+    chosen = await basket.contents(request)
+    return page(request, "home.html", q=q, products=found, basket=chosen)
 
 
 async def staff(request: Request) -> Response:
@@ -92,3 +94,21 @@ def page(request: Request, name: str, **context: object) -> Response:
     return TEMPLATES.TemplateResponse(
         request, name, {"locale": locale, "words": WORDS[locale], **context}
     )
+
+
+STAFF_ONLY = [Middleware(layers.StaffOnly)]
+
+ROUTES: list[BaseRoute] = [
+    Route("/", home),
+    Route("/catalogue.csv", files.catalogue),
+    Route("/manual.pdf", files.manual),
+    Route("/photos/{name}", files.photo),
+    Route("/basket", basket.add, methods=["POST"]),
+    Route("/basket/empty", basket.empty, methods=["POST"]),
+    Route("/staff", staff),
+    Route("/staff/sign-in", basket.sign_in, methods=["POST"]),
+    Route("/staff/sign-out", basket.sign_out, methods=["POST"], middleware=STAFF_ONLY),
+    Route("/staff/photo", files.upload_photo, methods=["POST"], middleware=STAFF_ONLY),
+    WebSocketRoute("/talk", talk.talk),
+    Mount("/static", files.STATIC, name="static"),
+]

@@ -7,13 +7,15 @@ In WAL mode readers see the last committed state and never wait for the writer.
 import asyncio
 import itertools
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
+from typing import Annotated
 from uuid import uuid4
 
 import aiosqlite
 import msgspec
+from msgspec import Meta
 
 from lamella.concurrency import run_in_threadpool
 
@@ -60,11 +62,11 @@ class Product(msgspec.Struct, frozen=True):
     photo: str | None
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A product and how many of it a customer wants."""
 
-    product_id: int
-    quantity: int
+    product_id: Annotated[int, Meta(ge=1, le=999_999)]
+    quantity: Annotated[int, Meta(ge=1, le=99)]
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -86,11 +88,15 @@ class Order(msgspec.Struct, frozen=True):
     lines: list[Line]
 
 
-class UnknownProductError(Exception):
-    """An order names a product that does not exist."""
+class UnavailableError(Exception):
+    """An order names what the shop does not have."""
 
 
-class OutOfStockError(Exception):
+class UnknownProductError(UnavailableError):
+    """There is no such product."""
+
+
+class OutOfStockError(UnavailableError):
     """There are fewer pieces of a product than an order wants."""
 
 
@@ -109,7 +115,7 @@ def create_database(path: Path) -> None:
 
 
 @asynccontextmanager
-async def open_store(path: Path) -> AsyncIterator["Store"]:
+async def open_store(path: Path) -> AsyncGenerator["Store", None]:
     """Open the database at `path`, made first if there is none; close it in the end."""
     await run_in_threadpool(create_database, path)
     async with AsyncExitStack() as stack:
@@ -238,7 +244,7 @@ class Store:
         return list(await self._writer.execute_fetchall(sql, values))
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[None]:
+    async def _transaction(self) -> AsyncGenerator[None, None]:
         """Commit what the block writes, or, if it fails or is cancelled, none of it."""
         async with self._writing:
             try:

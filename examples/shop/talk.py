@@ -6,14 +6,14 @@ import anyio
 
 from lamella.websockets import WebSocket, WebSocketDisconnect
 
-from .feed import CLOSED, Feed
+from .feed import Feed
 
 LONGEST = 200  # characters that are passed on
 
 
 async def talk(websocket: WebSocket) -> None:
     """/talk: pass on what is said here and elsewhere, until the visitor leaves."""
-    room: Feed = websocket.app.state.talk
+    room: Feed[str] = websocket.app.state.talk
     await websocket.accept()
     with room.subscribe() as heard:
         async with anyio.create_task_group() as group:
@@ -23,10 +23,10 @@ async def talk(websocket: WebSocket) -> None:
             group.cancel_scope.cancel()
 
 
-async def pass_on(websocket: WebSocket, heard: asyncio.Queue[str]) -> None:
+async def pass_on(websocket: WebSocket, heard: asyncio.Queue[str | None]) -> None:
     """Send a visitor what is heard, and hang up when the shop closes."""
     try:
-        while (text := await heard.get()) != CLOSED:
+        while (text := await heard.get()) is not None:
             await websocket.send_text(text)
         await websocket.close(1001, "The shop closes.")
     except WebSocketDisconnect:

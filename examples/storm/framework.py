@@ -1,7 +1,7 @@
 """Which framework the shop's imports mean.
 
 The shop says `from lamella.routing import Route`. In the process of a Starlette run, that gives
-Starlette's, so both run the very same files.
+Starlette's, so both run the very same files, but for the API: see plain.py.
 """
 
 import importlib

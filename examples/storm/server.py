@@ -14,6 +14,7 @@ import sqlite3
 import sys
 import threading
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 from types import AsyncGeneratorType
 from typing import Any
@@ -25,14 +26,17 @@ ENDLESS = 1_000_000_000  # pieces of each product, so that no storm empties the 
 
 def main(framework: str, port: int) -> None:
     """Serve until SIGTERM."""
+    home = "examples.shop.app"
     if framework == "starlette":
         use_starlette()
+        home = "examples.storm.plain"
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
 
-    from examples.shop.app import create_app
     from examples.shop.server import Server
     from examples.shop.settings import settings_from
     from examples.shop.store import create_database
+
+    create_app = import_module(home).create_app
 
     settings = settings_from()
     create_database(settings.database)

@@ -7,10 +7,13 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from examples.storm import healthy, process, report
+from examples.shop import app as shop_app
+from examples.shop.settings import Settings
+from examples.storm import healthy, plain, process, report
 from examples.storm.client import LANGUAGES, Client
 from examples.storm.ending import Ending
 from examples.storm.meter import Meter
@@ -18,6 +21,7 @@ from examples.storm.plan import Plan
 from examples.storm.process import ERROR, TRACEBACK, Silent, shop_process
 from examples.storm.side import Result, run_side
 from examples.storm.wire import Answer, Connection, Lost, chunked, request_bytes
+from lamella.testclient import TestClient
 
 MARKS = {
     "x-request-id": "c0-1",
@@ -401,6 +405,63 @@ def test_a_server_that_hangs_is_said_and_killed(
         return shop.process.returncode
 
     assert -9 == asyncio.run(scene())
+
+
+# The shop for Starlette
+
+
+def answers_of(create_app: Callable[[Settings], Any], folder: Path) -> list[tuple[Any, ...]]:
+    """Ask a shop for all that its API does; what differs from run to run is left out."""
+    settings = Settings(folder / "db", folder / "photos", token="t", secret="s", rate=0)
+    order = {"customer": "Ada", "lines": [{"product_id": 3, "quantity": 2}]}
+    may, png = {"Authorization": "Bearer t"}, {"Content-Type": "image/png"}
+    seen: list[tuple[Any, ...]] = []
+    with TestClient(create_app(settings)) as client:
+        for method, path, options in [
+            ("GET", "/api/products?q=mint&page=1", {}),
+            ("GET", "/api/products?page=0", {}),
+            ("GET", "/api/products/1", {}),
+            ("HEAD", "/api/products/1", {}),
+            ("GET", "/api/products/999", {}),
+            ("PUT", "/api/products/1/photo", {"content": b"1", "headers": {**may, **png}}),
+            ("PUT", "/api/products/1/photo", {"content": b"1", "headers": png}),
+            ("PUT", "/api/products/1/photo", {"content": b"1", "headers": may}),
+            ("POST", "/api/orders", {"json": order}),
+            ("POST", "/api/orders", {"json": {**order, "customer": ""}, "headers": may}),
+            ("GET", "/api/orders/00000000-0000-4000-8000-000000000000", {}),
+            ("DELETE", "/api/orders", {}),
+            ("GET", "/healthz", {}),
+            ("GET", "/nowhere", {}),
+        ]:
+            answer = client.request(method, path, **options)
+            body = answer.text if answer.status_code < 300 else sorted(answer.json())
+            seen.append((method, path, answer.status_code, sorted(answer.headers), body))
+        placed = client.post("/api/orders", json=order, headers=may)
+        found = client.get(placed.headers["location"]).json()
+        seen.append((placed.status_code, found.pop("id") == placed.json()["id"], found))
+    return seen
+
+
+def test_its_plain_endpoints_answer_as_the_typed_ones(tmp_path: Path) -> None:
+    """Otherwise the storm would compare two shops."""
+    folders = [tmp_path / "typed", tmp_path / "plain"]
+    for folder in folders:
+        folder.mkdir()
+    assert answers_of(shop_app.create_app, folders[0]) == answers_of(plain.create_app, folders[1])
+
+
+@pytest.mark.timeout(60)
+def test_it_starts_on_starlette(tmp_path: Path) -> None:
+    """Whatever of lamella the shop uses there, Starlette has, too."""
+
+    async def scene() -> str:
+        async with shop_process("starlette", 0, tmp_path) as shop:
+            client = Client("c0", shop.port, "seed", Meter())
+            await healthy.place_order(client)
+            client.hang_up()
+            return shop.framework
+
+    assert "starlette" == asyncio.run(scene())
 
 
 # The whole thing

@@ -32,11 +32,13 @@ class Server(NamedTuple):
     """A server that runs.
 
     Attributes:
+        name: a key of `SERVERS`.
         port: where it listens, on 127.0.0.1.
         log: the file of all that it prints.
         http: the version of HTTP that clients are to speak.
     """
 
+    name: str
     port: int
     log: Path
     http: int
@@ -54,18 +56,23 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def running(name: str, http: int, folder: Path) -> Iterator[Server]:
-    """Run the shop under a server until the block ends.
+def running(
+    name: str, http: int, folder: Path, app: str = "examples.shop.main:app", **more: str
+) -> Iterator[Server]:
+    """Run the shop, or another application, under a server until the block ends.
 
     Args:
         name: a key of `SERVERS`.
         http: the version of HTTP for its clients.
         folder: for the database, the photos and the log.
+        app: the application, as module:name.
+        **more: further variables of the environment.
     """
     port = _free_port()
-    words = SERVERS[name].format(port=port, app="examples.shop.main:app").split()
+    words = SERVERS[name].format(port=port, app=app).split()
     environ = {
         **os.environ,
+        **more,
         "SHOP_DB": str(folder / "shop.db"),
         "SHOP_PHOTOS": str(folder / "photos"),
         "SHOP_TOKEN": TOKEN,
@@ -73,7 +80,7 @@ def running(name: str, http: int, folder: Path) -> Iterator[Server]:
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
         "PYTHONUNBUFFERED": "1",
     }
-    server = Server(port, folder / "server.log", http)
+    server = Server(name, port, folder / "server.log", http)
     with server.log.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", *words], stdout=log, stderr=log, env=environ, cwd=folder
