@@ -17,7 +17,7 @@ MORE = {
     "applications.Starlette.host": ["lifespan"],
     "applications.Starlette.mount": ["lifespan"],
     "middleware.exceptions.ExceptionMiddleware": ["server_error"],
-    "middleware.opentelemetry.OpenTelemetryMiddleware": ["websockets"],
+    "middleware.opentelemetry.OpenTelemetryMiddleware": ["websockets", "operation_spans"],
     "middleware.wsgi.WSGIMiddleware": ["workers"],
     "middleware.wsgi.WSGIResponder": ["limiter"],
     "routing.Host": ["lifespan"],

@@ -14,8 +14,32 @@ class Addition(NamedTuple):
 ADDITIONS = (
     Addition(
         "`Lamella`",
-        "the same class as `Starlette`",
-        "test_applications.py::test_starlette_is_the_same_class",
+        "`Starlette` with [typed endpoints](typed-endpoints.md), which an application of plain"
+        " routes costs nothing; `Starlette` alone is there, too",
+        "test_applications.py::test_lamella_is_starlette_with_more",
+    ),
+    Addition(
+        "`Query`, `Body`, `Depends` and the like; `APIRouter`; the modules `params`, `encoders`,"
+        " `exception_handlers`, `openapi`, `security`, `sse`, `telemetry`",
+        "the names of FastAPI 0.165: [moving from FastAPI](moving-from-fastapi.md)",
+        "parity/test_fastapi.py::test_the_page_on_moving_is_right",
+    ),
+    Addition(
+        "`Controller`, `lamella.controllers`",
+        "[endpoints as methods](routers-and-controllers.md#controllers)",
+        "test_controllers.py::test_methods_are_endpoints",
+    ),
+    Addition(
+        "`request.provide()`, `provides` of a layer",
+        "[what a layer gives to dependencies](dependencies.md#what-a-layer-gives)",
+        "injection/test_provides.py::test_layer_of_the_application_gives",
+    ),
+    Addition(
+        "`app.override()`, `app.resolve()`",
+        "[dependencies in tests](dependencies.md#in-tests) and"
+        " [outside of a request](dependencies.md#outside-of-a-request)",
+        "injection/test_overrides.py::test_block_overrides_and_ends "
+        "injection/test_shared.py::test_resolve_gives_the_value_and_runs_the_exits",
     ),
     Addition(
         "`app.explain()`",
