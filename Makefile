@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run storm test check bench format coverage differences lock clean
+.PHONY: help run storm test check bench peers format coverage differences lock clean
 SHELL := /bin/sh
 
 ifdef PYTHON
@@ -50,6 +50,9 @@ check: $(ready)/check ## check formatting, lint rules, types and import floors
 bench: $(ready)/bench ## measure what a middleware layer costs, beside Starlette
 	@$(python) -m benchmarks $(ARGS)
 
+peers: $(ready)/peers ## measure typed endpoints, beside those of other frameworks
+	@$(python) -m benchmarks typed documents $(ARGS)
+
 format: $(ready)/check ## rewrite the code in the project's format
 	@$(python) -m ruff check --fix-only --exit-zero --quiet .
 	@$(python) -m ruff format .
@@ -89,6 +92,9 @@ $(ready)/storm: $(ready)/base pyproject.toml
 
 $(ready)/bench: $(ready)/base pyproject.toml
 	$(call install,the benchmarks,. --group bench)
+
+$(ready)/peers: $(ready)/base pyproject.toml
+	$(call install,the benchmarks of typed endpoints,. --group peers)
 
 $(ready)/test: $(ready)/base pyproject.toml
 	$(call install,the tests,'.[all]' --group test)

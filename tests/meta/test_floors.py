@@ -20,7 +20,7 @@ FLOORS: dict[int, list[str]] = {
     0: [
         (
             "types, _headers, _messages, _inspect -> exceptions"
-            " -> status, convertors, config, middleware, _cookies, _handshake"
+            " -> status, convertors, config, middleware, _cookies, _handshake, _tracing"
         ),
         "_ranges, _json",
     ],
@@ -29,20 +29,47 @@ FLOORS: dict[int, list[str]] = {
         "_paths -> _index, _route_table",
         "engine.contexts, engine.on_trio -> engine.loop -> engine.inbound -> engine.exchange, engine.interrupt",
     ],
-    2: ["_connection, _multipart -> formparsers -> requests", "_file_body", "_streaming", "_utils"],
-    3: ["_response -> _file_response -> responses -> websockets"],
+    2: [
+        "_connection, _multipart -> formparsers -> requests",
+        "_file_body",
+        "_keep_alive",
+        "_streaming",
+        "_utils",
+    ],
+    3: ["_response -> _file_response -> responses -> websockets, _item_streams -> sse"],
     4: ["engine.edge -> engine.service -> engine.bridge -> engine.stack -> engine"],
     5: [
         "_outcomes, _debug_page, _refusal -> _exception_handler -> middleware.base -> middleware.composition, middleware.*",
-        "params -> injection.* -> injection",
+        (
+            "params, injection._invalid, injection._mode, injection.outline, injection.selection"
+            " -> param_functions, injection._times, injection._adapter, injection._containers, injection.adapted"
+            " -> injection._durations -> injection.scalars -> injection._constraints, injection.models"
+            " -> injection.explain -> injection.decode, injection.fit, injection.provider, injection.exits"
+            " -> injection.projection, injection.signature, injection.shared"
+            " -> encoders, injection.exact, injection.plan -> exception_handlers, injection.encode, injection.gather"
+            " -> injection.body -> injection.* -> injection"
+        ),
     ],
     6: [
         "authentication -> middleware.authentication",
-        "_endpoint, _lifespan, _route -> _finder, _host, endpoints -> routing, staticfiles -> middleware.opentelemetry",
+        "security.base -> security.* -> security",
+        (
+            "_endpoint, _lifespan, _route -> _finder, _host, endpoints, staticfiles -> _frontend -> routing"
+            " -> _layer_group, _reply, _api_lifespan, middleware.opentelemetry"
+            " -> _typed_endpoint, telemetry -> _api_route -> _guarded -> _api_router -> controllers"
+        ),
         "templating",
     ],
-    7: ["openapi.* -> openapi", "schemas"],
-    8: ["applications"],
+    7: [
+        (
+            "openapi.document, openapi._assets, openapi._policy, openapi._merge"
+            " -> openapi._limits, openapi._pydantic -> openapi._types -> openapi._components"
+            " -> openapi.schema -> openapi._parameters -> openapi._bodies -> openapi.generate"
+            " -> openapi.utils, openapi.docs -> openapi.* -> openapi"
+        ),
+        "schemas",
+    ],
+    8: ["applications -> _lamella"],
     9: [
         (
             "_testclient.run -> _testclient.http, _testclient.websocket, _testclient.lifespan"
@@ -56,7 +83,7 @@ FLOORS: dict[int, list[str]] = {
 
 # Names that users type, or that are loaded lazily, are stated in these; what they import for types
 # alone may stand above them.
-UPWARD_TYPING = {"types", "middleware", "lamella"}
+UPWARD_TYPING = {"types", "middleware", "routing", "applications", "lamella"}
 
 # The __init__ of these packages holds definitions and stands below the package's own modules.
 DEFINING = {"middleware"}
