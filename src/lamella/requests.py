@@ -99,7 +99,7 @@ class Request(HTTPConnection[StateT]):
     _exchange: Exchange | None = None
     # When the edge made this request, by `time.perf_counter`; None for one made by hand.
     _started_at: float | None = None
-    _place: tuple[object, object] | None = None  # of its edge, if that noted it
+    _place: tuple[int, int] | None = None  # of its edge, if that noted it
     # Whether no dispatch layer stands between the edge and whoever has this request, so that a
     # foreign app may send its messages straight.
     _direct = False

@@ -245,4 +245,4 @@ async def test_place_tells_tasks():
         group.start_soon(look)
     assert found[0] != found[1]
     await spawn(look())
-    assert found[2] not in found[:2]
+    assert found[2] != found[0]

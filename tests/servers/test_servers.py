@@ -80,7 +80,16 @@ def test_order_is_read_back(client: httpx.Client) -> None:
     assert answer.json()["id"] == client.get(answer.headers["location"]).json()["id"]
 
 
-def test_typed_endpoints_answer_what_does_not_fit(client: httpx.Client) -> None:
+def takes_early_answers(server: Server) -> bool:
+    """Whether a server goes on when a request was answered before its body has come.
+
+    hypercorn drops the connection over HTTP/2: a KeyError in its `protocol.h2`, for an empty body
+    as well, whose end is a message of its own.
+    """
+    return server.name != "hypercorn" or server.http != 2
+
+
+def test_typed_endpoints_answer_what_does_not_fit(client: httpx.Client, server: Server) -> None:
     """Body, query, path and token: each is refused by what the endpoint declares."""
     order = {"customer": "", "lines": [{"product_id": 1}]}
     refused = client.post("/api/orders", json=order, headers=AUTHORIZED)
@@ -95,8 +104,9 @@ def test_typed_endpoints_answer_what_does_not_fit(client: httpx.Client) -> None:
     assert (422, "json_invalid") == (broken.status_code, broken.json()["detail"][0]["type"])
     assert 422 == client.get("/api/products", params={"page": "0"}).status_code
     assert 422 == client.get("/api/products/x").status_code
-    stranger = client.post("/api/orders", json=ORDER)
-    assert (401, "Bearer") == (stranger.status_code, stranger.headers["www-authenticate"])
+    if takes_early_answers(server):
+        stranger = client.post("/api/orders", json=ORDER)
+        assert (401, "Bearer") == (stranger.status_code, stranger.headers["www-authenticate"])
 
 
 @pytest.mark.parametrize("path", ["/api/products", "/api/products/1", "/openapi.json", "/docs"])
@@ -112,12 +122,11 @@ def test_head_of_typed_endpoints_is_get_without_the_body(
     assert whole.headers["content-type"] == head.headers["content-type"]
 
 
-def test_upload_form_keeps_the_file(client: httpx.Client) -> None:
+def test_upload_form_keeps_the_file(client: httpx.Client, server: Server) -> None:
     """Signed in by the session's cookie, the staff uploads a photo, spooled as it comes in."""
-    # Without a body: hypercorn drops the connection (KeyError in its `protocol.h2`) when the body
-    # of a request over HTTP/2 comes in after the response has gone out.
-    refused = client.post("/staff/photo")
-    assert 403 == refused.status_code
+    if takes_early_answers(server):
+        photo = ("tea.png", PNG[:9], "image/png")
+        assert 403 == client.post("/staff/photo", files={"photo": photo}).status_code
     assert 303 == client.post("/staff/sign-in", data={"token": TOKEN}).status_code
     answer = client.post(
         "/staff/photo",

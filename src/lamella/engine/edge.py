@@ -105,7 +105,7 @@ def note_places() -> None:
     _Noting.places = True
 
 
-def begins_at(scope: Scope, place: tuple[object, object]) -> bool:
+def begins_at(scope: Scope, place: tuple[int, int]) -> bool:
     """Whether the edge of a request began in this very task and cancel scope."""
     request: Any = scope.get(EDGE)
     return request is not None and request._place == place

@@ -88,7 +88,7 @@ class Loop(Protocol):
         """A ``with`` in which a cancellation that came before does not strike again."""
         ...
 
-    def place(self) -> tuple[object, object]:
+    def place(self) -> tuple[int, int]:
         """The task that runs and the innermost cancel scope in it, to compare with another time."""
         ...
 
@@ -182,12 +182,16 @@ class _Asyncio:
         # asyncio cancels once, but a scope of anyio's does it again and again, as trio does.
         return anyio.CancelScope(shield=True)
 
-    def place(self) -> tuple[object, object]:
-        task = asyncio.current_task()
+    def place(self) -> tuple[int, int]:
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            return 0, 0  # stepped by hand
         # anyio does not tell the scope in public; where it is not found, all scopes are one.
         states = getattr(sys.modules.get("anyio._backends._asyncio"), "_task_states", None)
         state = None if states is None else states.get(task)
-        return task, getattr(state, "cancel_scope", None)
+        # By identity: who keeps it must not keep the task, and by that whatever it failed with.
+        return id(task), id(getattr(state, "cancel_scope", None))
 
     def turn(self) -> Awaitable[None]:
         return asyncio.sleep(0)

@@ -152,13 +152,13 @@ class Trio:
 
         return trio.CancelScope(shield=trio.current_effective_deadline() == -math.inf)
 
-    def place(self) -> tuple[object, object]:
+    def place(self) -> tuple[int, int]:
         """The task that runs and the innermost cancel scope in it, to compare with another time."""
         import trio
 
         task = trio.lowlevel.current_task()
         # trio does not tell the scope in public; where it is not found, all scopes are one.
-        return task, getattr(task, "_cancel_status", None)
+        return id(task), id(getattr(task, "_cancel_status", None))
 
     async def turn(self) -> None:
         """Let the other tasks run up to where they wait for news.

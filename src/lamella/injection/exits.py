@@ -41,7 +41,7 @@ class Exits:
         self._fork: Fork | None = None
         self._is_left = False
         # Where the first one was entered that holds a cancel scope open.
-        self._place: tuple[object, object] | None = None
+        self._place: tuple[int, int] | None = None
 
     async def enter(self, manager: AbstractAsyncContextManager[Any]) -> Any:
         """Enter a context manager whose exit will be run; its value."""
