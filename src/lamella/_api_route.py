@@ -19,6 +19,7 @@ from lamella._reply import reply_for
 from lamella._route import OnDisconnect, check_path, wrapped
 from lamella._typed_endpoint import TypedEndpoint, TypedSession
 from lamella.exceptions import DependencyError, StackError
+from lamella.injection.decode import family_of
 from lamella.injection.encode import ResponseOptions
 from lamella.injection.provider import Provider, flat_providers
 from lamella.injection.signature import read_provider, wish_for
@@ -44,6 +45,7 @@ __all__ = [
     "given_by",
 ]
 
+_STATUS = re.compile("default|[1-5]([0-9][0-9]|XX)", re.IGNORECASE)
 _NAMES_IN_PATH = re.compile(r"{([a-zA-Z_][a-zA-Z0-9_]*)")
 
 
@@ -199,6 +201,7 @@ class APIRoute(Route):
         self.description = text.split("\f")[0].strip()
         self.response_description = options.get("response_description", "Successful Response")
         self.responses = dict(options.get("responses") or {})
+        _check_responses(self.responses, self.endpoint)
         self.deprecated = options.get("deprecated")
         self.operation_id = options.get("operation_id")
         self.openapi_extra = options.get("openapi_extra")
@@ -345,6 +348,31 @@ def endpoint_provider(
     wishes = [_wished(depends, endpoint) for depends in dependencies or ()]
     provider.dependencies[:0] = [wish_for(depends, names) for depends in wishes]
     return provider
+
+
+def _check_responses(
+    responses: Mapping[int | str, Mapping[str, Any]], endpoint: Callable[..., Any]
+) -> None:
+    """Raise unless these can be described.
+
+    Raises:
+        StackError: a status that is none, or a model of a type that nobody knows.
+    """
+    for status, described in responses.items():
+        if not _STATUS.fullmatch(str(int(status) if isinstance(status, int) else status)):
+            raise StackError(
+                f"Expected a status code in responses= of {describe(endpoint)}, got {status!r};"
+                ' write one like 404, "4XX" or "default".'
+            )
+        model = described.get("model")
+        if model is not None:
+            try:
+                family_of(model)
+            except StackError as exc:
+                raise StackError(
+                    f"Expected the model of {status} in responses= of {describe(endpoint)} to be a"
+                    f" type that can be written as JSON, got {model!r}: {exc}"
+                ) from exc
 
 
 def _wished(depends: Any, endpoint: Callable[..., Any]) -> Depends:

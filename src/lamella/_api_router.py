@@ -207,6 +207,21 @@ class APIRouter(Verbs, Router):
 
     # -- adding routes -------------------------------------------------------------------------
 
+    def route(
+        self,
+        path: str,
+        methods: Collection[str] | None = None,
+        name: str | None = None,
+        include_in_schema: bool = True,
+    ) -> Callable[[_F], _F]:
+        """Add a plain route, for a function of the request; see ``Router.add_route``."""
+
+        def add(endpoint: _F) -> _F:
+            self.add_route(path, endpoint, methods, name, include_in_schema)
+            return endpoint
+
+        return add
+
     def add_api_route(
         self, path: str, endpoint: Callable[..., Any], **options: Unpack[RouteOptions]
     ) -> None:
@@ -349,7 +364,8 @@ class APIRouter(Verbs, Router):
     def on_event_above(self, event_type: str) -> Callable[[_F], _F]:
         """As ``on_event``, for who is called by the user itself."""
         warnings.warn(
-            "on_event is deprecated, use lifespan= with an async context manager instead.",
+            "on_event is deprecated, use lifespan event handlers instead: lifespan= with an async"
+            " context manager.",
             DeprecationWarning,
             stacklevel=3,
         )
@@ -451,11 +467,21 @@ def bind_routes(routes: Sequence[BaseRoute], given: Collection[Any]) -> None:
     Raises:
         DependencyError: a parameter that nobody gives.
     """
+    _leave_head_to_its_own(routes)
     for route in routes:
         if isinstance(route, APIRoute | APIWebSocketRoute):
             route.bind(given)
         elif isinstance(route, Mount | Host):
             _bind_mounted(route, given)
+
+
+def _leave_head_to_its_own(routes: Sequence[BaseRoute]) -> None:
+    """Take HEAD from the routes for GET whose path has a route for HEAD itself."""
+    typed = [route for route in routes if isinstance(route, APIRoute)]
+    own = {route.path for route in typed if "HEAD" in (route.options.get("methods") or ())}
+    for route in typed if own else ():
+        if route.path in own and "HEAD" not in (route.options.get("methods") or ()):
+            route.methods = {one for one in route.methods or () if one != "HEAD"}
 
 
 def shared_providers(routes: Sequence[BaseRoute], conn: HTTPConnection) -> Iterator[Provider]:

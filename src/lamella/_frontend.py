@@ -132,7 +132,7 @@ class Frontend(Service):
     def __init__(self, path: str, files: FrontendFiles) -> None:
         self.path = path
         self.files = files
-        self._endpoint = Endpoint(self._answer, handles=False)
+        self._endpoint = Endpoint(self.answer, handles=False)
 
     @property
     def path_format(self) -> str:
@@ -151,7 +151,8 @@ class Frontend(Service):
         """The service face."""
         return self._endpoint.respond(request)
 
-    async def _answer(self, request: Request[Any]) -> Response:
+    async def answer(self, request: Request[Any]) -> Response:
+        """The file of a request, before it is anybody's response."""
         scope = request.scope
         return await self.files.answer(get_route_path(scope)[len(self.path) :], scope)
 

@@ -32,7 +32,7 @@ def guarded(frontend: Frontend, dependencies: Sequence[Any]) -> Respond | None:
         return None
 
     async def serve(request: Request[Any], response: Response) -> Response:
-        answer = await frontend.respond(request)
+        answer = await frontend.answer(request)
         answer.raw_headers.extend(response.raw_headers)
         return answer
 

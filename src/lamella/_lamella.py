@@ -16,7 +16,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast
 
 from lamella._api_route import APIRoute, APIWebSocketRoute, given_by
@@ -399,6 +399,10 @@ class Lamella(Verbs, Starlette):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made at first and kept in ``openapi_schema``."""
         if self.openapi_schema is None:
+            if self.middleware_stack is None:
+                # What layers give is not shown. Of a mistake one hears when the app is built.
+                with suppress(DependencyError):
+                    self.bind_endpoints(())
             self.openapi_schema = get_openapi(
                 title=self.title,
                 version=self.version,

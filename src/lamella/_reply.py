@@ -18,13 +18,13 @@ from collections.abc import (
 )
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Final, Union, cast
 
-import msgspec
-
 from lamella._inspect import describe
 from lamella._item_streams import json_lines, raw_stream
+from lamella._json import encode
 from lamella._response import json_response
 from lamella.encoders import jsonable_encoder
 from lamella.exceptions import DependencyError, StackError
@@ -166,7 +166,27 @@ def _item_json(value: Any) -> bytes:
     try:
         return untyped_json(value)
     except ValueError:
-        return msgspec.json.encode(jsonable_encoder(value))
+        return encode(_without_nan(jsonable_encoder(value))).encode("utf-8", "backslashreplace")
+
+
+def _without_nan(value: Any) -> Any:
+    """A value of JSON with null for numbers that it does not have, and names for such keys."""
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, dict):
+        parts: dict[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
+        return {_key(key): _without_nan(item) for key, item in parts.items()}
+    if isinstance(value, list):
+        items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
+        return [_without_nan(item) for item in items]
+    return value
+
+
+def _key(key: Any) -> Any:
+    return _NAMES.get(repr(key), key) if isinstance(key, float) else key
+
+
+_NAMES: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}  # as `json` has them
 
 
 def reply_for(

@@ -6,13 +6,17 @@ in ``param_functions``, which type checkers take for a default value of any type
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypedDict
 
 from lamella.concurrency import Limit
-from lamella.exceptions import StackError
+from lamella.exceptions import LamellaDeprecationWarning, StackError
 
 if TYPE_CHECKING:
+    import re
+
     from typing_extensions import Unpack
 
 __all__ = [
@@ -37,6 +41,21 @@ Source = Literal["path", "query", "header", "cookie", "body", "form", "file"]
 ExitScope = Literal["function", "request", "app"]
 
 
+_OLDER_NAMES: Final = {"regex": "pattern", "example": "examples"}
+
+
+def _warn_of(older: str, newer: str) -> None:
+    """Warn where the user's own call is, past the functions of ``param_functions``."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("lamella."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(
+        f"{older}= is deprecated: write {newer}= instead.",
+        LamellaDeprecationWarning,
+        stacklevel=level,
+    )
+
+
 class _Required:
     """The type of ``REQUIRED``."""
 
@@ -53,26 +72,31 @@ class ParamOptions(TypedDict, total=False):
 
     Keys:
         default_factory: makes the value where the request has none, anew each time.
+        validate_default: whether the value where the request has none is validated, too.
         alias: the name in the request; that of the function's parameter without it.
-        validation_alias: as ``alias``, which it takes the place of.
+        validation_alias: as ``alias``, which it takes the place of; pydantic's ``AliasChoices``
+            are several names, of which the first that the request has counts.
         gt, ge, lt, le: bounds of a number.
         multiple_of: what a number is a multiple of.
         allow_inf_nan: whether a float may be infinite or not a number.
         max_digits, decimal_places: of a decimal.
         min_length, max_length: of a text in characters, of bytes, or of a sequence in items.
-        pattern: a regular expression that is found in the text (``regex``: its older name).
+        pattern: a regular expression that is found in the text.
         strict: whether a value must have its very type rather than one that can be converted.
         discriminator: the field that tells which model of a union it is.
-        title, description, examples, example, openapi_examples, deprecated, json_schema_extra:
-            for the OpenAPI document.
+        union_mode, fail_fast: as pydantic's ``Field`` has them; pydantic validates the value then.
+        title, description, examples, openapi_examples, deprecated, json_schema_extra: for the
+            OpenAPI document.
+        regex, example: older names of ``pattern`` and ``examples``, which are deprecated.
         include_in_schema: whether the document shows the parameter.
     """
 
     default_factory: Callable[[], Any] | None
+    validate_default: bool | None
     annotation: Any
     alias: str | None
     alias_priority: int | None
-    validation_alias: str | None
+    validation_alias: Any
     serialization_alias: str | None
     title: str | None
     description: str | None
@@ -86,16 +110,18 @@ class ParamOptions(TypedDict, total=False):
     decimal_places: int | None
     min_length: int | None
     max_length: int | None
-    pattern: str | None
+    pattern: str | re.Pattern[str] | None
     regex: str | None
     strict: bool | None
     discriminator: str | None
+    union_mode: Literal["smart", "left_to_right"] | None
+    fail_fast: bool | None
     examples: Sequence[Any] | None
     example: Any
     openapi_examples: Mapping[str, Mapping[str, Any]] | None
     deprecated: bool | str | None
     include_in_schema: bool
-    json_schema_extra: Mapping[str, Any] | None
+    json_schema_extra: Mapping[str, Any] | Callable[[dict[str, Any]], None] | None
 
 
 class Param:
@@ -112,10 +138,11 @@ class Param:
     source: ClassVar[Source] = "query"
     default: Any = REQUIRED
     default_factory: Callable[[], Any] | None = None
+    validate_default: bool | None = None
     annotation: Any = None
     alias: str | None = None
     alias_priority: int | None = None
-    validation_alias: str | None = None
+    validation_alias: Any = None
     serialization_alias: str | None = None
     title: str | None = None
     description: str | None = None
@@ -129,19 +156,24 @@ class Param:
     decimal_places: int | None = None
     min_length: int | None = None
     max_length: int | None = None
-    pattern: str | None = None
+    pattern: str | re.Pattern[str] | None = None
     strict: bool | None = None
     discriminator: str | None = None
+    union_mode: Literal["smart", "left_to_right"] | None = None
+    fail_fast: bool | None = None
     examples: Sequence[Any] | None = None
     example: Any = REQUIRED
     openapi_examples: Mapping[str, Mapping[str, Any]] | None = None
     deprecated: bool | str | None = None
     include_in_schema: bool = True
-    json_schema_extra: Mapping[str, Any] | None = None
+    json_schema_extra: Mapping[str, Any] | Callable[[dict[str, Any]], None] | None = None
 
     def __init__(self, default: Any = REQUIRED, **options: Unpack[ParamOptions]) -> None:
         self.default = REQUIRED if default is ... else default
         given: dict[str, Any] = dict(options)
+        for older, newer in _OLDER_NAMES.items():
+            if given.get(older) is not None:
+                _warn_of(older, newer)
         if "regex" in given:
             given.setdefault("pattern", given.pop("regex"))
         for name, value in given.items():
@@ -153,9 +185,13 @@ class Param:
             setattr(self, name, value)
 
     @property
-    def name_in_request(self) -> str | None:
-        """The name that the request has it under, if it is not that of the parameter."""
-        return self.validation_alias or self.alias
+    def names_in_request(self) -> tuple[str, ...]:
+        """The names that the request has it under, the best first; none: the parameter's own."""
+        alias = self.validation_alias
+        choices = [alias] if isinstance(alias, str) else getattr(alias, "choices", ())
+        if choices and all(isinstance(one, str) for one in choices):
+            return tuple(choices)
+        return () if self.alias is None else (self.alias,)
 
     def __repr__(self) -> str:
         said = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())

@@ -24,6 +24,7 @@ from lamella.exceptions import LamellaDeprecationWarning
 
 if TYPE_CHECKING:
     from lamella.background import BackgroundTask
+    from lamella.sse import EventSourceResponse as EventSourceResponse  # noqa: PLC0414
     from lamella.types import Receive
 
 __all__ = [
@@ -45,6 +46,17 @@ __all__ = [
     "UJSONResponse",
     "guess_type",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Find ``EventSourceResponse``, which FastAPI has here too; it stands on this module."""
+        if name != "EventSourceResponse":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = importlib.import_module("lamella.sse").EventSourceResponse
+        globals()[name] = value
+        return value
 
 
 class HTMLResponse(Response):

@@ -46,7 +46,8 @@ FLOORS: dict[int, list[str]] = {
             " -> injection._durations -> injection.scalars -> injection._constraints, injection.models"
             " -> injection.explain -> injection.decode, injection.fit, injection.provider, injection.exits"
             " -> injection.projection, injection.signature, injection.shared"
-            " -> encoders, injection.exact, injection.plan -> exception_handlers, injection.encode, injection.gather"
+            " -> encoders, injection.exact, injection.read -> injection.gather"
+            " -> injection.form_unions -> injection.plan -> exception_handlers, injection.encode"
             " -> injection.body -> injection.* -> injection"
         ),
     ],
@@ -83,7 +84,7 @@ FLOORS: dict[int, list[str]] = {
 
 # Names that users type, or that are loaded lazily, are stated in these; what they import for types
 # alone may stand above them.
-UPWARD_TYPING = {"types", "middleware", "routing", "applications", "lamella"}
+UPWARD_TYPING = {"types", "middleware", "responses", "routing", "applications", "lamella"}
 
 # The __init__ of these packages holds definitions and stands below the package's own modules.
 DEFINING = {"middleware"}

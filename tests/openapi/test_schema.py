@@ -28,6 +28,7 @@ from annotated_types import Ge, Gt, Interval, Len, Lt, MinLen
 from typing_extensions import NotRequired, TypedDict
 
 import lamella
+from lamella.exceptions import LamellaDeprecationWarning
 from lamella.openapi.schema import PREFIX, Schemas
 from lamella.openapi.utils import get_openapi
 from lamella.routing import APIRoute
@@ -240,11 +241,12 @@ def endpoint(annotation, default, api, returned=Signature.empty):
     return read
 
 
-# An example is deprecated there, in favour of examples.
+# An example is deprecated, in favour of examples.
 @pytest.fixture(autouse=True)
-def _let_fastapi_warn():
+def _let_both_warn():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", fastapi.exceptions.FastAPIDeprecationWarning)
+        warnings.simplefilter("ignore", LamellaDeprecationWarning)
         yield
 
 

@@ -10,12 +10,13 @@ import warnings
 from collections.abc import Iterable
 from typing import Annotated, Any, Final
 
+from lamella.datastructures import UploadFile
 from lamella.exceptions import StackError
 from lamella.injection._invalid import MOST_ERRORS, Invalid, invalid
 from lamella.injection._mode import EXACT, LAX, Decode
 from lamella.params import Param
 
-__all__ = ["adapter_decoder", "is_pydantic_metadata", "is_pydantic_type"]
+__all__ = ["adapter_decoder", "asks_pydantic", "is_pydantic_metadata", "is_pydantic_type"]
 
 # What a parameter says that pydantic's Field says in the same word.
 SAID: Final = (
@@ -32,6 +33,8 @@ SAID: Final = (
     "pattern",
     "strict",
     "discriminator",
+    "union_mode",
+    "fail_fast",
 )
 HOOKS: Final = ("__get_pydantic_core_schema__", "__pydantic_core_schema__")
 PACKAGES: Final = frozenset(("pydantic", "pydantic_core"))
@@ -53,6 +56,8 @@ def is_pydantic_type(cls: Any) -> bool:
             f"Expected a model of pydantic 2, got {cls.__qualname__} of pydantic.v1;"
             " derive it from pydantic.BaseModel."
         )
+    if isinstance(cls, type) and UploadFile in cls.__mro__:
+        return False  # which tells pydantic, too
     return (
         any(hasattr(cls, hook) for hook in HOOKS)
         or getattr(cls, "__module__", "").partition(".")[0] in PACKAGES
@@ -70,6 +75,15 @@ def is_pydantic_metadata(metadata: Iterable[Any]) -> bool:
         for one in metadata
         if not isinstance(one, Param)
     )
+
+
+def asks_pydantic(info: Param | None) -> bool:
+    """Tell whether a parameter demands what pydantic alone can do, whatever its type.
+
+    Args:
+        info: the parameter.
+    """
+    return info is not None and (info.union_mode == "left_to_right" or bool(info.fail_fast))
 
 
 def adapter_decoder(annotation: Any, info: Param | None = None) -> Decode:

@@ -29,7 +29,7 @@ from lamella.injection._mode import LAX, STRICT, Decode
 from lamella.injection.scalars import decode_decimal
 from lamella.params import Param
 
-__all__ = ["NONE", "Limits", "ends_at_newline", "gather", "limited"]
+__all__ = ["NONE", "Limits", "ends_at_newline", "gather", "limited", "words_of"]
 
 Test = Callable[[Any, Any], None]
 """Takes the decoded value and what was given; raises ``Invalid``."""
@@ -45,7 +45,7 @@ class Limits(NamedTuple):
     multiple_of: Any = None
     min_length: int | None = None
     max_length: int | None = None
-    pattern: str | None = None
+    pattern: str | re.Pattern[str] | None = None
     strict: bool | None = None
     allow_inf_nan: bool | None = None
     max_digits: int | None = None
@@ -447,16 +447,22 @@ def sized_before(base: Any, limits: Limits) -> Test | None:
 # -- patterns and predicates ---------------------------------------------------------------------
 
 
-def pattern_test(pattern: str) -> Test:
+def pattern_test(pattern: str | re.Pattern[str]) -> Test:
     """Make the check that a pattern is found in a text."""
-    search = compiled(pattern).search
-    msg, ctx = f"String should match pattern '{pattern}'", {"pattern": pattern}
+    search = (compiled(pattern) if isinstance(pattern, str) else pattern).search
+    words = words_of(pattern)
+    msg, ctx = f"String should match pattern '{words}'", {"pattern": words}
 
     def test_pattern(decoded: Any, given: Any) -> None:
         if isinstance(decoded, str) and search(decoded) is None:
             raise invalid("string_pattern_mismatch", msg, given, dict(ctx))
 
     return test_pattern
+
+
+def words_of(pattern: str | re.Pattern[str]) -> str:
+    """Return a regular expression as it is written."""
+    return pattern if isinstance(pattern, str) else pattern.pattern
 
 
 def compiled(pattern: str) -> re.Pattern[str]:

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-__all__ = ["EXACT", "LAX", "STRICT", "Decode"]
+__all__ = ["EXACT", "LAX", "STRICT", "Decode", "ShapeOf"]
 
 Decode = Callable[..., Any]
+
+ShapeOf = Callable[[Any], Callable[[Any], Any]]
+"""From one model of a union to what brings a value, a dict, into the form that this one takes."""
 
 LAX: Final = 0
 """Texts are read, numbers converted: what comes from a request."""

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast
 
 from lamella.datastructures import FormData, UploadFile
 from lamella.exceptions import HTTPException
+from lamella.injection._invalid import invalid
 from lamella.injection.decode import json_decoder
 from lamella.injection.gather import ABSENT, field_value, gathered_fields, is_absent
-from lamella.injection.plan import decode_absent
+from lamella.injection.read import decode_absent
 
 if TYPE_CHECKING:
-    from lamella.injection.plan import BodyPlan, Read
+    from lamella.injection.plan import BodyPlan
+    from lamella.injection.read import Read
     from lamella.requests import Request
 
 __all__ = ["UNREAD", "body_value", "read_body", "read_whole", "shown"]
@@ -102,6 +104,8 @@ async def body_value(read: Read, plan: BodyPlan, body: Any) -> Any:
     if isinstance(body, FormData):
         return await _form_value(read, body)
     if plan.embed:
+        if body is not ABSENT and not isinstance(body, bytes) and not _is_dict(body):
+            raise invalid("missing", "Field required", None)  # whatever its default is
         member = body.get(read.alias, ABSENT) if _is_dict(body) else ABSENT
         return decode_absent(read) if member is ABSENT else _decoded(read, member)
     if body is ABSENT:
@@ -124,12 +128,12 @@ def _decoded(read: Read, value: Any) -> Any:
 async def _form_value(read: Read, form: FormData) -> Any:
     parameter = read.parameter
     if parameter.is_model:
-        gathered, _ = gathered_fields(read, form)
-        if is_absent(read, gathered, form):
+        if is_absent(read, form):
             return decode_absent(read)
-        for field in read.fields:
-            if field.wants_bytes and field.alias in gathered:
-                gathered[field.alias] = await _content(gathered[field.alias])
+        gathered, _ = gathered_fields(() if read.is_union else read.fields, form)
+        for name in [name for one in read.fields if one.wants_bytes for name, _ in one.names]:
+            if name in gathered:
+                gathered[name] = await _content(gathered[name])
         return _decoded(read, gathered)
     value = field_value(form, read.alias, several=parameter.is_sequence)
     if value is ABSENT:

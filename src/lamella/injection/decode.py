@@ -21,8 +21,8 @@ from typing import Any, Final
 
 import msgspec
 
-from lamella.injection._adapter import is_pydantic_metadata
-from lamella.injection._constraints import NONE, ends_at_newline, gather, is_demand
+from lamella.injection._adapter import asks_pydantic, is_pydantic_metadata
+from lamella.injection._constraints import NONE, ends_at_newline, gather, is_demand, words_of
 from lamella.injection._invalid import Invalid, invalid
 from lamella.injection.explain import Making, decoder, member, unset_fields
 from lamella.injection.models import (
@@ -31,6 +31,7 @@ from lamella.injection.models import (
     family_of,
     field_names,
     is_model,
+    is_read_by_json,
     is_scalar,
     is_sequence,
     split,
@@ -48,6 +49,7 @@ __all__ = [
     "field_names",
     "identity",
     "is_model",
+    "is_read_by_json",
     "is_scalar",
     "is_sequence",
     "json_decoder",
@@ -167,7 +169,9 @@ def make_object_decoder(annotation: Any, info: Param | None, in_json: bool) -> C
 
 def says_nothing(info: Param | None) -> bool:
     """Tell whether a parameter demands nothing beyond its type."""
-    return info is None or (info.discriminator is None and gather((), info) == NONE)
+    return info is None or (
+        info.discriminator is None and gather((), info) == NONE and not asks_pydantic(info)
+    )
 
 
 # A program has the same few models in many routes.
@@ -282,7 +286,7 @@ def oddities(annotation: Any, info: Param | None, base64: bool) -> tuple[bytes, 
         told by looking: there is metadata that msgspec does not know, or a field that a client
         must not set.
     """
-    if info is not None and (gather((), info) != NONE or info.discriminator is not None):
+    if not says_nothing(info):
         return None
     found: set[bytes] = set()
     for base, metadata in walk(annotation):
@@ -294,7 +298,8 @@ def oddities(annotation: Any, info: Param | None, base64: bool) -> tuple[bytes, 
             return None
         if base is Decimal:  # msgspec takes NaN and infinity
             found |= {b"nan", b"inf", b"\\u"}
-        if ends_at_newline(gather(metadata).pattern or ""):  # msgspec lets a newline follow
+        # msgspec lets a newline follow.
+        if ends_at_newline(words_of(gather(metadata).pattern or "")):
             found |= {b"\\n", b"\\u"}
     return tuple(sorted(found))
 

@@ -18,7 +18,12 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_ori
 import msgspec
 
 from lamella.exceptions import StackError
-from lamella.injection._adapter import adapter_decoder, is_pydantic_metadata, is_pydantic_type
+from lamella.injection._adapter import (
+    adapter_decoder,
+    asks_pydantic,
+    is_pydantic_metadata,
+    is_pydantic_type,
+)
 from lamella.injection._constraints import NONE, gather, limited
 from lamella.injection._containers import (
     NO_MODEL,
@@ -34,7 +39,7 @@ from lamella.injection._containers import (
     union_decoder,
 )
 from lamella.injection._invalid import MOST_ERRORS, Invalid, invalid, placed
-from lamella.injection._mode import LAX, Decode
+from lamella.injection._mode import LAX, Decode, ShapeOf
 from lamella.injection.models import family_of, field_names, split
 from lamella.injection.outline import (
     ARRAYS,
@@ -71,19 +76,29 @@ class Making(NamedTuple):
     Attributes:
         made: the decoders of the classes that were met, for those that hold themselves.
         base64: whether bytes are base64, as msgspec writes them into JSON.
+        shape_of: see ``decoder``.
     """
 
     made: dict[Any, Member]
     base64: bool
+    shape_of: ShapeOf | None = None
 
 
-def decoder(annotation: Any, info: Param | None = None, *, base64: bool = False) -> Decode:
+def decoder(
+    annotation: Any,
+    info: Param | None = None,
+    *,
+    base64: bool = False,
+    shape_of: ShapeOf | None = None,
+) -> Decode:
     """Make the decoder of a type.
 
     Args:
         annotation: the type.
         info: the parameter whose type it is, for what that demands besides.
         base64: whether bytes are base64, rather than any text as UTF-8.
+        shape_of: of a union of models, from one of them to what brings the value, a dict, into the
+            form that this one takes.
 
     Returns:
         ``decode(value)``, from text or from parsed JSON to the value; it raises ``Invalid``.
@@ -91,9 +106,9 @@ def decoder(annotation: Any, info: Param | None = None, *, base64: bool = False)
     Raises:
         StackError: a type that nobody can read, or of which what is demanded makes no sense.
     """
-    if family_of(annotation) == "pydantic":
+    if family_of(annotation) == "pydantic" or asks_pydantic(info):
         return adapter_decoder(annotation, info)
-    return member(annotation, Making({}, base64), info).decode
+    return member(annotation, Making({}, base64, shape_of), info).decode
 
 
 def member(annotation: Any, making: Making, info: Param | None = None) -> Member:
@@ -217,14 +232,27 @@ def several(others: list[Any], making: Making, discriminator: str | None) -> Dec
     named_by = {name for name, _ in tags if name is not None}
     tagged = [at for at, (name, _) in enumerate(tags) if name is not None]
     if len(named_by) != 1 or len(tagged) < 2:
-        return union_decoder([member(one, making) for one in others])
-    choices = {tag: member(others[at], making).decode for at in tagged for tag in tags[at][1]}
+        return union_decoder([choice(one, making) for one in others])
+    choices = {tag: choice(others[at], making).decode for at in tagged for tag in tags[at][1]}
     decode = tagged_decoder(named_by.pop(), choices)
     rest = [one for at, one in enumerate(others) if at not in tagged]
     if not rest:
         return decode
     objects = Member(decode, "tagged-union", nests=True)
     return union_decoder([objects, *(member(one, making) for one in rest)])
+
+
+def choice(annotation: Any, making: Making) -> Member:
+    """Make the decoder of one type of a union."""
+    found = member(annotation, making)
+    if making.shape_of is None or not found.keys:
+        return found
+    shape, decode = making.shape_of(annotation), found.decode
+
+    def decode_shaped(value: Any, mode: int = LAX) -> Any:
+        return decode(shape(value) if is_mapping(value) else value, mode)
+
+    return found._replace(decode=decode_shaped)
 
 
 def tags_of(annotation: Any, discriminator: str | None) -> tuple[str | None, tuple[Any, ...]]:

@@ -45,6 +45,7 @@ __all__ = [
     "family_of",
     "field_names",
     "is_model",
+    "is_read_by_json",
     "is_scalar",
     "is_sequence",
     "split",
@@ -66,6 +67,7 @@ class ModelField(NamedTuple):
         required: whether there is no default.
         default: ``lamella.params.REQUIRED`` where there is none, or a function makes it.
         names: all keys that are taken, the first that is there counting.
+        choices: those of them that pydantic's ``AliasChoices`` name.
     """
 
     name: str
@@ -74,6 +76,7 @@ class ModelField(NamedTuple):
     required: bool
     default: Any
     names: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
 
 
 def split(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -200,7 +203,24 @@ def is_model(annotation: Any) -> bool:
     Args:
         annotation: any type.
     """
-    return class_of(split(annotation)[0]) is not None
+    base, metadata = split(annotation)
+    return class_of(base) is not None and not _has_json(metadata)
+
+
+def is_read_by_json(annotation: Any) -> bool:
+    """Tell whether a value is read from a text of JSON: pydantic's ``Json``.
+
+    Args:
+        annotation: any type.
+    """
+    return _has_json(split(annotation)[1])
+
+
+def _has_json(metadata: tuple[Any, ...]) -> bool:
+    return any(
+        type(one).__name__ == "Json" and type(one).__module__ == "pydantic.types"
+        for one in metadata
+    )
 
 
 @remembered
@@ -211,6 +231,8 @@ def is_sequence(annotation: Any) -> bool:
         annotation: any type; a union does if one of its members does. Source: as FastAPI 0.165.
     """
     base = bare(annotation)
+    if is_read_by_json(annotation):
+        return False
     if inner := members(base):
         return any(is_sequence(member) for member in inner)
     cls = get_origin(base) or base
@@ -279,7 +301,11 @@ def pydantic_fields(cls: Any) -> Iterator[ModelField]:
             names.append(name)
         required = field.is_required()
         default = REQUIRED if required or field.default_factory is not None else field.default
-        yield ModelField(name, names[0], field.annotation, required, default, tuple(names))
+        kind = field.annotation
+        if _has_json(tuple(field.metadata)):
+            kind = Annotated[kind, *field.metadata]
+        choices = tuple(alias_choices(field.validation_alias))
+        yield ModelField(name, names[0], kind, required, default, tuple(names), choices)
 
 
 def pydantic_names(name: str, field: Any) -> list[str]:
@@ -287,6 +313,10 @@ def pydantic_names(name: str, field: Any) -> list[str]:
     alias = field.validation_alias
     if isinstance(alias, str):
         return [alias]
-    choices = getattr(alias, "choices", None) or ([] if alias is None else [alias])
-    plain = [one if isinstance(one, str) else one.path[0] for one in choices]
-    return [str(one) for one in plain] or [field.alias or name]
+    return alias_choices(alias) or [field.alias or name]
+
+
+def alias_choices(alias: Any) -> list[str]:
+    """Return the keys that an ``AliasChoices`` names, none if there are paths among them."""
+    choices: list[Any] = list(getattr(alias, "choices", ()))
+    return choices if all(isinstance(one, str) for one in choices) else []

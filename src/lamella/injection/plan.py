@@ -12,12 +12,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lamella._inspect import describe
 from lamella.exceptions import DependencyError
 from lamella.injection.decode import (
-    Invalid,
+    ModelField,
     family_of,
     field_names,
     identity,
@@ -27,64 +28,20 @@ from lamella.injection.decode import (
     text_decoder,
 )
 from lamella.injection.exits import context_maker
+from lamella.injection.form_unions import form_union_decoder
 from lamella.injection.provider import Parameter, Provider, Special, hashable
+from lamella.injection.read import Decode, Gathered, Quick, Read
 from lamella.injection.signature import union_members, wish_for
-from lamella.params import REQUIRED, Body, Depends, Form
+from lamella.params import REQUIRED, Body, Depends, Form, Header, Param
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from lamella.params import ExitScope
 
-__all__ = ["BodyPlan", "Call", "Plan", "Read", "compile_plan", "decode_absent", "is_embedded"]
+__all__ = ["BodyPlan", "Call", "Plan", "compile_plan", "is_embedded"]
 
-Decode = Callable[[Any], Any]
 _PLAIN: Final = (str, int, float, bool, bytes, type(None), Enum)
-
-
-class Gathered(NamedTuple):
-    """One field of a model that is gathered from several values.
-
-    Attributes:
-        alias: in the request, and for the model.
-        several: whether it takes every value of its name.
-        wants_bytes: whether a file is read for it.
-    """
-
-    alias: str
-    several: bool
-    wants_bytes: bool
-
-
-class Read(NamedTuple):
-    """How one argument is read.
-
-    Attributes:
-        name: of the argument.
-        alias: in the request.
-        decode: from the text to the value; None if the text is the value.
-        default: the value of an absent one; ``REQUIRED`` if it must be there.
-        make_default: makes that value anew, if it could be changed by who gets it.
-        place: where it is, as an error says it.
-        parameter: all that is known of it.
-        fields: of a model that is gathered from several values.
-        decode_json: from the bytes of a body that is all of it.
-        wants_bytes: whether a file is read for it.
-    """
-
-    name: str
-    alias: str
-    decode: Decode | None
-    default: Any
-    make_default: Callable[[], Any] | None
-    place: tuple[str, ...]
-    parameter: Parameter
-    fields: tuple[Gathered, ...] = ()
-    decode_json: Decode | None = None
-    wants_bytes: bool = False
-
-
-Quick = tuple[str, str, Decode | None, Read]
 
 
 def _quick(reads: Iterable[Read]) -> tuple[Quick, ...]:
@@ -386,7 +343,8 @@ def _set_reads(call: Call, body: BodyPlan | None) -> None:
     reads: dict[str, list[Read]] = {}
     for parameter in _parameters(call):
         source = parameter.source
-        if source != "body" and (parameter.is_model or parameter.is_sequence):
+        several = parameter.is_model or parameter.is_sequence or parameter.others
+        if source != "body" and several:
             source = "several"
         reads.setdefault(source, []).append(_read(parameter, body))
     call.path = _quick(reads.get("path", ()))
@@ -410,7 +368,7 @@ def _read(parameter: Parameter, body: BodyPlan | None) -> Read:
             decode_json, place = json_decoder(annotation, info), (parameter.source,)
     else:
         decode = text_decoder(annotation, info)
-    return Read(
+    read = Read(
         parameter.name,
         parameter.alias,
         None if decode is identity else decode,
@@ -418,37 +376,70 @@ def _read(parameter: Parameter, body: BodyPlan | None) -> Read:
         _default_maker(parameter),
         place,
         parameter,
-        _gathered_fields(parameter) if parameter.is_model else (),
-        decode_json,
-        _wants_bytes(annotation),
+        decode_json=decode_json,
+        wants_bytes=_wants_bytes(annotation),
     )
+    if parameter.is_model:
+        return _gathering(read)
+    others = (read._replace(alias=one, place=(*place[:1], one)) for one in parameter.others)
+    return read._replace(others=tuple(others))
 
 
 def _default_maker(parameter: Parameter) -> Callable[[], Any] | None:
-    default = parameter.default
-    if default is REQUIRED or isinstance(default, _PLAIN):
-        return parameter.info.default_factory
+    default, info = parameter.default, parameter.info
+    make = info.default_factory
+    if default is not REQUIRED:
+        make = None if isinstance(default, _PLAIN) else partial(deepcopy, default)
+    if not info.validate_default or (make is None and default is REQUIRED):
+        return make
+    decode = object_decoder(parameter.annotation, info)
+    return lambda: decode(default if make is None else make())
 
-    def make() -> Any:
-        return deepcopy(default)
 
-    return make
+def _gathering(read: Read) -> Read:
+    """How the values of a model's fields are gathered."""
+    parameter = read.parameter
+    models = [one for one in union_members(parameter.type) if one is not type(None)]
+    found: dict[Any, Gathered] = {}
+    for one in (one for model in models for one in _gathered(model, parameter.info)):
+        if one.names not in found or one.several:
+            found[one.names] = one
+    fields = tuple(found.values())
+    if len(models) > 1 and isinstance(parameter.info, Form):
+        gathered = partial(_gathered, info=parameter.info)
+        decode = form_union_decoder(parameter.annotation, parameter.info, gathered)
+        read = read._replace(decode=decode, is_union=True)
+    return read._replace(
+        fields=fields,
+        may_lack=parameter.default is not REQUIRED or type(None) in union_members(parameter.type),
+        takes_others=any(_minds_others(model) for model in models),
+    )
 
 
-def _gathered_fields(parameter: Parameter) -> tuple[Gathered, ...]:
-    fields = [
-        field
-        for member in union_members(parameter.type)
-        if member is not type(None)
-        for field in field_names(member)
-    ]
-    found: dict[str, Gathered] = {}
-    for one in fields:
-        several = is_sequence(one.annotation)
-        known = found.get(one.alias)
-        if known is None or (several and not known.several):
-            found[one.alias] = Gathered(one.alias, several, _wants_bytes(one.annotation))
-    return tuple(found.values())
+def _gathered(model: Any, info: Param) -> tuple[Gathered, ...]:
+    return tuple(
+        Gathered(_names(one, info), is_sequence(one.annotation), _wants_bytes(one.annotation))
+        for one in field_names(model)
+    )
+
+
+def _names(field: ModelField, info: Param) -> tuple[tuple[str, str], ...]:
+    """The names of a model's field: for the model, and in the request."""
+    hyphens = isinstance(info, Header) and info.convert_underscores
+    own = {field.name} - set(field.choices)
+    return tuple(
+        # An alias is meant as it is written.
+        (name, name.replace("_", "-") if hyphens and name in own else name)
+        for name in field.names
+    )
+
+
+def _minds_others(model: Any) -> bool:
+    """Whether a model takes or refuses what it has no field for."""
+    config = getattr(model, "__struct_config__", None)
+    if config is not None:
+        return bool(config.forbid_unknown_fields)
+    return getattr(model, "model_config", {}).get("extra") in ("allow", "forbid")
 
 
 def _wants_bytes(annotation: Any) -> bool:
@@ -470,16 +461,3 @@ def is_embedded(parameters: list[Parameter]) -> bool:
     if isinstance(info, Form):
         return not parameters[0].is_model
     return isinstance(info, Body) and bool(info.embed)
-
-
-def decode_absent(read: Read) -> Any:
-    """The value of what the request lacks.
-
-    Raises:
-        Invalid: it is required.
-    """
-    if read.make_default is not None:
-        return read.make_default()
-    if read.default is REQUIRED:
-        raise Invalid([{"type": "missing", "loc": (), "msg": "Field required", "input": None}])
-    return read.default

@@ -36,6 +36,7 @@ class Parameter:
     Attributes:
         name: of the function's parameter.
         alias: in the request; of a header with its hyphens.
+        others: the names after that one that the request may have it under instead.
         annotation: its type, with ``Annotated`` around it if there is one.
         type: the same without ``Annotated``.
         info: source, constraints and what documents it.
@@ -55,6 +56,7 @@ class Parameter:
     is_model: bool = False
     is_sequence: bool = False
     is_inferred: bool = False
+    others: tuple[str, ...] = ()
 
     @property
     def required(self) -> bool:

@@ -20,8 +20,14 @@ from lamella.exceptions import (
 from lamella.injection.body import UNREAD, body_value, read_body, shown
 from lamella.injection.decode import Invalid
 from lamella.injection.exits import Exits
-from lamella.injection.gather import gathered_fields, is_absent, list_of
-from lamella.injection.plan import decode_absent
+from lamella.injection.gather import (
+    ABSENT,
+    field_value,
+    gathered_fields,
+    is_absent,
+    under_its_name,
+)
+from lamella.injection.read import decode_absent
 from lamella.params import SecurityScopes
 from lamella.responses import Response
 
@@ -30,7 +36,8 @@ if TYPE_CHECKING:
 
     from lamella._connection import HTTPConnection
     from lamella.concurrency import Limit
-    from lamella.injection.plan import BodyPlan, Call, Plan, Quick, Read
+    from lamella.injection.plan import BodyPlan, Call, Plan
+    from lamella.injection.read import Quick, Read
     from lamella.injection.shared import Shared
 
 __all__ = ["PROVIDED", "Solved", "read_quickly", "solve"]
@@ -303,12 +310,14 @@ def _last_of_each(raw: bytes) -> dict[str, str]:
 def _take_several(read: Read, conn: HTTPConnection, kwargs: dict[str, Any], errors: Errors) -> None:
     source: Any = getattr(conn, _SOURCES[read.place[0]])
     if not read.parameter.is_model:
-        _take(read, list_of(source, read.alias) or None, kwargs, errors)
+        read = under_its_name(read, source)
+        value = field_value(source, read.alias, several=read.parameter.is_sequence)
+        _take(read, None if value is ABSENT else value, kwargs, errors)
         return
-    gathered, renamed = gathered_fields(read, source)
-    if is_absent(read, gathered, source):
+    if is_absent(read, source):
         _take(read, None, kwargs, errors)
         return
+    gathered, renamed = gathered_fields(read.fields, source)
     count = len(errors)
     _take(read, gathered, kwargs, errors)
     for error in errors[count:]:
@@ -352,7 +361,8 @@ async def _fill_body(
             body = await read_body(how, cast("Any", conn))
         except Invalid as exc:
             raise _refusal(conn, _placed(exc, ("body",))) from None
-    for read in call.body:
+    for one in call.body:
+        read = under_its_name(one, body) if one.others else one
         try:
             kwargs[read.name] = await body_value(read, how, body)
         except Invalid as exc:

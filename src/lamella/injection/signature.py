@@ -24,7 +24,13 @@ from lamella._inspect import describe, is_async_callable
 from lamella.background import BackgroundTasks
 from lamella.datastructures import UploadFile
 from lamella.exceptions import DependencyError, StackError
-from lamella.injection.decode import family_of, is_model, is_sequence
+from lamella.injection.decode import (
+    family_of,
+    is_model,
+    is_read_by_json,
+    is_scalar,
+    is_sequence,
+)
 from lamella.injection.provider import Kind, Parameter, Provider, Special
 from lamella.params import (
     REQUIRED,
@@ -283,6 +289,7 @@ def _add_value(
         is_list = is_sequence(annotation)
         members = [one for one in union_members(said.type) if one is not type(None)]
         is_fields = bool(members) and all(is_model(one) for one in members)
+        is_fields = is_fields and not is_read_by_json(annotation)
     except StackError as exc:
         kinds = [one for one in union_members(said.type) if one is not type(None)]
         if said.info is None and len(kinds) == 1 and isinstance(kinds[0], type):
@@ -294,12 +301,12 @@ def _add_value(
             "Expected a type that can be read from a request for"
             f" {_place(provider.call, parameter)}, got {said.type!r}: {exc}"
         ) from exc
+    _add_what_fields_say(info, annotation)
     _check_value(provider.call, parameter, said, info, in_path)
     info.default = REQUIRED if in_path else said.default
-    alias = info.name_in_request
-    if alias is None:
-        hyphens = isinstance(info, Header) and info.convert_underscores
-        alias = parameter.name.replace("_", "-") if hyphens else parameter.name
+    if in_path or info.default is not REQUIRED:
+        info.default_factory = None
+    alias, *others = _names(info, parameter.name, path_names)
     body = isinstance(info, Body) and not isinstance(info, Form)
     provider.parameters.append(
         Parameter(
@@ -312,8 +319,48 @@ def _add_value(
             is_model=is_fields and not in_path and not body,
             is_sequence=is_list,
             is_inferred=said.info is None and not in_path,
+            others=tuple(others),
         )
     )
+
+
+def _names(info: Param, name: str, path_names: Collection[str]) -> Sequence[str]:
+    """The names that the request may have a parameter under, the best first."""
+    found = info.names_in_request
+    if isinstance(info, Path):
+        candidates = [one for one in (*found, info.alias, name) if one is not None]
+        in_path = [one for one in candidates if one in path_names]
+        return in_path[:1] or candidates[:1]
+    if not found and isinstance(info, Header) and info.convert_underscores:
+        return (name.replace("_", "-"),)
+    return found or (name,)
+
+
+_SAID_BY_FIELDS = (
+    "alias",
+    "validation_alias",
+    "default_factory",
+    "validate_default",
+    "title",
+    "description",
+    "examples",
+    "deprecated",
+    "json_schema_extra",
+)
+
+
+def _add_what_fields_say(info: Param, annotation: Any) -> None:
+    """Add what pydantic's ``Field(...)`` in ``Annotated`` says and the parameter does not."""
+    explicit = set(vars(info))
+    if "alias" in explicit:  # which Field takes for both
+        explicit.add("validation_alias")
+    for one in annotation_parts(annotation)[1]:
+        if type(one).__module__ != "pydantic.fields":
+            continue
+        for name in _SAID_BY_FIELDS:
+            value = getattr(one, name, None)
+            if value is not None and name not in explicit:
+                setattr(info, name, value)
 
 
 def _read(call: Callable[..., Any], parameter: inspect.Parameter) -> _Said:
@@ -378,6 +425,11 @@ def union_members(kind: Any) -> Sequence[Any]:
             if one is not None
         ]
     return [kind]
+
+
+def _is_flat(kind: Any) -> bool:
+    """Whether a type is a list of scalars."""
+    return is_sequence(kind) and all(one is ... or is_scalar(one) for one in typing.get_args(kind))
 
 
 def _is_file(kind: Any) -> bool:
@@ -448,14 +500,16 @@ def _check_value(
         return
     members = union_members(said.type)
     structured = any(_is_structured(member) for member in members)
-    if in_path and structured and not is_sequence(said.type):
+    if is_read_by_json(said.annotation):
+        return  # which has any type from one text
+    if in_path and structured:
         raise DependencyError(
             f"Path params must be of one of the supported types, got {said.type!r} for"
             f" {_place(call, parameter)}; write a scalar type."
         )
     if isinstance(info, Query) and structured:
-        fits = all(is_model(one) or is_sequence(one) or one is type(None) for one in members)
-        if not fits:
+        models = all(is_model(one) or one is type(None) for one in members)
+        if not models and not all(is_scalar(one) or _is_flat(one) for one in members):
             raise DependencyError(
                 f"Query parameter {parameter.name!r} must be one of the supported types: a scalar,"
                 f" a list of scalars or a model; got {said.type!r} for {_place(call, parameter)}."
@@ -496,16 +550,27 @@ def _check_app_scope(provider: Provider) -> None:
 
 
 def _kind(call: Callable[..., Any], *, inline: bool) -> Kind:
-    function = inspect.unwrap(_bare(call))
-    if not inspect.isroutine(function) and not isinstance(function, type):
-        function = inspect.unwrap(_bare(type(function).__call__))
-    if inspect.isasyncgenfunction(function):
-        return "async generator"
-    if inspect.isgeneratorfunction(function):
-        return "generator"
-    if not isinstance(call, type) and (is_async_callable(call) or is_async_callable(function)):
-        return "coroutine"
+    for function in _around(call):
+        if inspect.isasyncgenfunction(function):
+            return "async generator"
+        if inspect.isgeneratorfunction(function):
+            return "generator"
+        if not isinstance(call, type) and is_async_callable(function):
+            return "coroutine"
     return "inline" if inline or _only_keeps(call) else "function"
+
+
+def _around(call: Any) -> list[Any]:
+    """What is called, and what that is wrapped around; the outermost decides how it is called."""
+    chain = [_bare(call)]
+    while True:
+        last = chain[-1]
+        inner = getattr(last, "__wrapped__", None)
+        if inner is None and not inspect.isroutine(last) and not isinstance(last, type):
+            inner = type(last).__call__
+        if inner is None or any(inner is one for one in chain):
+            return chain
+        chain.append(_bare(inner))
 
 
 def _only_keeps(call: Callable[..., Any]) -> bool:
