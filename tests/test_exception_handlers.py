@@ -76,3 +76,9 @@ async def test_what_json_has_no_word_for_is_shown():
     """NaN as a parameter, bytes as a body."""
     _, errors = await answered([missing("a", float("nan")), missing("b", b"abc")])
     assert ["nan", "abc"] == [error["input"] for error in errors]
+
+
+async def test_bytes_that_are_no_text_are_shown_all_the_same():
+    """A body that is not declared as JSON is what came, whatever it is."""
+    _, errors = await answered([missing("a", b"\xff\xfe"), missing("b", {"c": [b"\xc3"]})])
+    assert ["\ufffd\ufffd", {"c": ["\ufffd"]}] == [error["input"] for error in errors]

@@ -127,7 +127,7 @@ def _shown(errors: Any) -> list[Any]:
     inputs = _Inputs()
     for error in errors:
         told = {key: value for key, value in dict(error).items() if key != "input"}
-        content: dict[str, Any] = _finite(jsonable_encoder(told))
+        content: dict[str, Any] = _as_json(told)
         if "input" in error:
             content["input"] = inputs.shown(error["input"])
         # In the order in which pydantic has them.
@@ -148,7 +148,7 @@ class _Inputs:
         if id(value) not in self._known:
             if self._work <= 0 or self._left <= 0:
                 return None
-            content = _finite(jsonable_encoder(value))
+            content = _as_json(value)
             size = len(encode(content))
             self._work -= size
             self._known[id(value)] = (content if size <= _MOST_SHOWN else None), size
@@ -157,6 +157,15 @@ class _Inputs:
             return None
         self._left -= size
         return content
+
+
+def _as_json(value: Any) -> Any:
+    return _finite(jsonable_encoder(value, custom_encoder={bytes: _text}))
+
+
+def _text(value: bytes) -> str:
+    """Bytes that came from anywhere."""
+    return value.decode(errors="replace")
 
 
 def _finite(value: Any) -> Any:
